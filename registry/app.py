@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from time import monotonic
 import grpc
 import structlog
 
+from registry.approve_version import Voter
 from registry.block_version import Blocker
-from registry.change_deployment import DeploymentChanger
+from registry.change_deployment import ApprovalRules, DeploymentChanger
 from registry.collect_artifacts import Collector
 from registry.decisions.seats import ShareLimits
 from registry.decisions.upload_pace import PaceLimits
@@ -22,6 +23,7 @@ from registry.register_version import Registrar
 from registry.restore_registry import Restorer
 from registry.retire_version import Retirer
 from registry.server.anchors import AnchorPlaces, Anchors
+from registry.server.approvals import Approvals
 from registry.server.authentication import Authentication
 from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
@@ -44,6 +46,7 @@ from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
+from understudy.domain.identities import Role
 from understudy.gate.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
 from understudy.runtime.front.grpc_server import open_server
@@ -57,6 +60,7 @@ _DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
 _PROOF_SEATS = ShareLimits(2, 2)  # each reads the whole database
+_DAY_S = 86_400.0
 _CLOSE_S = 15.0  # from the end of the drain to the exit; started changes are finished
 
 _log = structlog.get_logger()
@@ -106,7 +110,9 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)
         inspector = Inspector(limits, at_once=settings.max_inspections)
         room = StateRoom(settings.max_state_bytes, settings.standby_versions, lambda: live.stored)
-        changer = DeploymentChanger(engine, _utc_now, room.check, settings.change_limits)
+        guard, approver_names = _guard(settings)
+        rules = ApprovalRules(settings.least_approvers, approver_names)
+        changer = DeploymentChanger(engine, _utc_now, room.check, settings.change_limits, rules)
         preflight = Preflight(live, engine, artifacts, inspector, installed_version("onnxruntime"))
         rollback_targets = RollbackTargets(
             live, changer, preflight, review_every_s=settings.rollback_review_every_s
@@ -152,9 +158,14 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 onnxruntime=installed_version("onnxruntime"),
                 now=_utc_now,
             ),
+            approvals=Approvals(
+                live,
+                Voter(engine, _utc_now, settings.approval_days * _DAY_S, settings.least_approvers),
+                approver_names,
+            ),
             database_review=DatabaseReview(engine, _utc_now, settings.verify_every_s),
         )
-        unread, guard = Unread(settings.unread_limits), _guard(settings)
+        unread = Unread(settings.unread_limits)
         server = await resources.enter_async_context(
             open_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         )
@@ -203,16 +214,17 @@ async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:
     watchers.close()
 
 
-def _guard(settings: RegistrySettings) -> Guard:
-    """Return the guard of calls.
+def _guard(settings: RegistrySettings) -> tuple[Guard, Callable[[], frozenset[str]]]:
+    """Return the guard of calls, and the names of the people who may approve.
 
     Raises:
         InvalidInputError: the file of identities is not usable.
     """
     if settings.identities is not None:
-        return Authentication(settings.identities, _utc_now)
+        authentication = Authentication(settings.identities, _utc_now)
+        return authentication, lambda: authentication.names_with(Role.APPROVER)
     _log.warning("callers_not_proven", listen=settings.listen)
-    return open_to_all
+    return open_to_all, frozenset
 
 
 def _anchors(settings: RegistrySettings, proofs: Proofs) -> Anchors | None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from registry.decisions.actors import Actor
+from registry.decisions.approvals import check_approved, needed_approvals
 from registry.decisions.blocking import check_not_blocked
 from registry.decisions.changes import apply_change
 from registry.decisions.declared_policy import DeclaredPolicy
@@ -23,10 +24,11 @@ from registry.decisions.recorded_objects import Kind
 from registry.decisions.request_contract import ModelVersions
 from registry.decisions.retirement import check_usable
 from registry.decisions.rollback import needed_revision
-from registry.decisions.traffic import gains
-from registry.store import lineage, marks, revisions, versions
+from registry.decisions.traffic import answering_gains, gains
+from registry.store import lineage, marks, revisions, versions, votes
 from registry.store.database import reading, writing
-from registry.store.recorded_revisions import Override, record_revision
+from registry.store.recorded_revisions import Approved, Override, record_revision
+from registry.store.recorded_votes import candidates_of
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import digest_of_text
 from understudy.domain.changes import (
@@ -57,6 +59,14 @@ _PAST_REVISIONS = 50  # searched for revisions to suggest when a rollback must n
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalRules:
+    """The rules of approval that hold for all models of a registry."""
+
+    least: int = 0  # approvals that every model demands, whatever its policy
+    names: Callable[[], frozenset[str]] = frozenset  # people with the role to approve
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeRequest:
     model: str
     change: Change
@@ -75,6 +85,7 @@ class Changed:
     after: Revision
     audit_digest: str  # digest of its audit row; empty for a dry run, and without a new revision
     overridden: tuple[BrokenLimit, ...] = ()  # limits that it breaks, with a reason
+    approved: Approved | None = None  # approvals that it needs; None if it needs none
 
     @property
     def applied(self) -> bool:
@@ -99,6 +110,7 @@ class DeploymentChanger:
     now: Callable[[], datetime]  # UTC
     check_room: Callable[[Connection, Revision], None] = lambda _connection, _after: None
     limits: ChangeLimits = field(default_factory=ChangeLimits)
+    approvals: ApprovalRules = field(default_factory=ApprovalRules)
 
     def change(self, request: ChangeRequest) -> Changed:
         """Apply `request`, or only report its effect if it is a dry run.
@@ -153,12 +165,14 @@ class DeploymentChanger:
         if request.able is not None and not needed_now <= request.able:
             raise ConflictError(f"{model} was changed while the artifacts were checked")
         # Going back must always be possible: these only block the next step forward.
+        approved = None
         if not isinstance(change, Rollback):
+            approved = self._check_approved(connection, before, after)
             self._check_standing(connection, model, gains(before, after))
             self.check_room(connection, after)
         broken = self._broken_limits(connection, change, before, after)
         check_limits(broken, is_overridden=request.override_reason is not None)
-        return Changed(before, after, audit_digest="", overridden=tuple(broken))
+        return Changed(before, after, audit_digest="", overridden=tuple(broken), approved=approved)
 
     def _broken_limits(
         self, connection: Connection, change: Change, before: Revision | None, after: Revision
@@ -173,6 +187,17 @@ class DeploymentChanger:
                 since[version] = share_since(version, times)
         return broken_limits(self.limits, change, before, after, since=since, now=now)
 
+    def _check_approved(
+        self, connection: Connection, before: Revision | None, after: Revision
+    ) -> Approved | None:
+        model, numbers = after.model, answering_gains(before, after)
+        needed = needed_approvals(votes.policy_of(connection, model), self.approvals.least)
+        if not needed or not numbers:
+            return None
+        candidates = candidates_of(connection, model, numbers, _ns(self.now()))
+        check_approved(candidates, needed, self.approvals.names())
+        return Approved(needed, {e.ref.number: e.standing.approvers for e in candidates})
+
     def _check_standing(self, connection: Connection, model: str, numbers: Sequence[int]) -> None:
         today = self.now().date()
         for number in numbers:
@@ -186,7 +211,14 @@ class DeploymentChanger:
         override = None
         if request.override_reason is not None:
             override = Override(request.override_reason, tuple(e.name for e in planned.overridden))
-        return record_revision(connection, planned.before, stored, request.actor, override)
+        return record_revision(
+            connection,
+            planned.before,
+            stored,
+            request.actor,
+            override=override,
+            approved=planned.approved,
+        )
 
 
 def _ns(at: datetime) -> int:

@@ -56,6 +56,11 @@ class RegistrySettings(TransportSettings):
     freezes: Annotated[str, Field(min_length=1)] | None = (
         None  # windows in which only the way back is open, e.g. Fri 16:00-Mon 08:00
     )
+    least_approvers: Annotated[int, Field(ge=0, le=2)] = (
+        0  # of a version, whatever its model demands
+    )
+    # Longest time for which an approval counts.
+    approval_days: Annotated[float, Field(gt=0, le=3_660, allow_inf_nan=False)] = 30.0
     standby_versions: Annotated[int, Field(ge=0, le=8)] = 1  # former champions kept warm, per model
     max_artifact_bytes: Bytes = 2 << 30
     max_artifact_files: Annotated[int, Field(ge=2, le=10_000)] = 64
@@ -100,6 +105,8 @@ class RegistrySettings(TransportSettings):
     def _callers_are_proven_or_believed(self) -> Self:
         if self.identities is not None and self.unproven:
             raise ValueError("unproven has no effect beside identities")
+        if self.identities is None and self.least_approvers:
+            raise ValueError("least_approvers needs identities: no one could approve without proof")
         if self.identities is None and not self.unproven:
             raise ValueError(
                 "neither identities nor unproven; accepted: identities (a file of callers, whose "

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from registry.decisions.audit_chain import RecordedRow, first_break
 from registry.decisions.recorded_objects import Kind, Subject, discrepancies, objects_of
-from registry.store import audit_log, lineage, marks, revisions, schema, versions
+from registry.store import audit_log, lineage, marks, revisions, schema, versions, votes
 from registry.store.artifacts import ArtifactStore
 from registry.store.raw_rows import altered_objects, raw_rows
 from registry.store.schema import Row
@@ -134,6 +134,7 @@ class _Judge:
         for mark in marked:
             self.present[Subject(mark.kind, mark.ref.model, mark.ref.number)] = mark.digest
         collected = frozenset(each.ref for each in marked if each.kind is Kind.COLLECTION)
+        self._votes()
         count = self._revisions()
         recorded = tuple(audit_log.entry_from_row(row) for row in self.tables("audit"))
         self._compare(recorded, lineages[0].digest if lineages else "")
@@ -171,6 +172,14 @@ class _Judge:
         unread = sorted(views.keys() - read)
         self.faults += [f"feature view {name}@{n} is read by no version" for name, n in unread]
         return found
+
+    def _votes(self) -> None:
+        for vote in self._read("votes", votes.vote_from_row, votes.row_of):
+            subject = Subject(Kind.VOTE, vote.ref.model, vote.ref.number, vote.place)
+            self.present[subject] = vote.digest
+        for policy in self._read("approval_policies", votes.policy_from_row, votes.policy_row_of):
+            subject = Subject(Kind.APPROVAL_POLICY, policy.model, policy.place)
+            self.present[subject] = policy.digest
 
     def _revisions(self) -> int:
         found = self._read("revisions", revisions.revision_from_row, revisions.row_of)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from registry.cli import (
+    approval_commands,
     audit_commands,
     block_commands,
     bundle_commands,
@@ -254,6 +255,7 @@ app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
 app.add_typer(retention_commands.app)
+app.add_typer(approval_commands.app)
 app.add_typer(explain_command.app)
 app.add_typer(audit_commands.verify_app)
 app.add_typer(audit_commands.app, name="audit")

@@ -74,6 +74,8 @@ def _version_rows(version: dict[str, Any] | None) -> Iterator[tuple[str, object]
         return
     yield "registered", f"{shown(version['registered_at'])} by {version['registered_by']}"
     yield "author, approver", f"{version['author']}, {version['approver']}, by its record"
+    names = ", ".join(each["actor"] for each in version["approvals"])
+    yield "approvals now", names or "none that count"
     yield "artifact", f"{version['artifact_digest']}; its list of files {version['list_of_files']}"
     record = version["provenance_record"]
     yield "provenance", f"{version['provenance_digest']}; its record {record}"

@@ -106,6 +106,7 @@ class Explainer:
             "registered_at": _time(version.registered_at),
             "author": getattr(people, "author", None),
             "approver": getattr(people, "approver", None),
+            "approvals": [message_value(each) for each in version.approval.approvals],
             "artifact_digest": version.artifact_digest,
             "list_of_files": _MATCHES if files == version.artifact_digest else _DIFFERS,
             "provenance_digest": version.provenance_digest,

@@ -250,5 +250,21 @@ def _fallback(fallback: pb.Fallback) -> str:
     return ", ".join(steps)
 
 
+def approval_text(approval: pb.Approval) -> str:
+    """Return the approvals that count, as a phrase: `1 of 2 approvals: bob`."""
+    names = ", ".join(each.actor for each in approval.approvals)
+    if not approval.needed and not names and not approval.HasField("ended_by"):
+        return "none demanded"
+    needed = f" of {approval.needed}" if approval.needed else ""
+    text = f"{len(approval.approvals)}{needed} approvals{f': {names}' if names else ''}"
+    if approval.HasField("ended_by"):
+        by = approval.ended_by
+        past = "rejected" if by.kind == pb.VOTE_KIND_REJECT else "voided"
+        text += f"; {past} by {by.actor}: {by.reason}"
+    if len(approval.approvals) < approval.needed and approval.could_approve:
+        text += f"; could approve: {', '.join(approval.could_approve)}"
+    return text
+
+
 def shown_time(at: Timestamp) -> datetime:
     return at.ToDatetime(tzinfo=UTC).replace(microsecond=0)

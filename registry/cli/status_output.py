@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from registry.cli.contract_output import print_contracts
-from registry.cli.output import DIGEST_SHOWN, deployment_parts, shown_shares, shown_time
+from registry.cli.output import (
+    DIGEST_SHOWN,
+    approval_text,
+    deployment_parts,
+    shown_shares,
+    shown_time,
+)
 from understudy.control.report_wire import acting_from_wire, refusal_from_wire, withheld_from_wire
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
@@ -39,6 +45,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ],
         title="declared",
     )
+    _print_approvals(status, screen)
     print_contracts(status.deployments, screen)
     screen.table(
         ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
@@ -107,6 +114,15 @@ def _print_placements(status: pb.GetStatusResponse, screen: Screen) -> None:
             ],
             title="placement",
         )
+
+
+def _print_approvals(status: pb.GetStatusResponse, screen: Screen) -> None:
+    rows = [
+        (f"{each.ref.model}@{each.ref.number}", approval_text(each.approval))
+        for each in status.approvals
+    ]
+    if rows:
+        screen.table(("version", "approvals"), rows, title="approvals")
 
 
 def _print_targets(status: pb.GetStatusResponse, screen: Screen) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from registry.cli.contract_output import needs_rows
-from registry.cli.output import DIGEST_SHOWN, print_evidence, shown_time
+from registry.cli.output import DIGEST_SHOWN, approval_text, print_evidence, shown_time
 from registry.cli.status_output import parts_of
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
@@ -23,12 +23,13 @@ def print_versions(
         print_json([_version_dict(each, status) for each in versions])
         return
     Screen().table(
-        ("version", "part", "life", "artifact", "provenance", "registered", "by"),
+        ("version", "part", "life", "approval", "artifact", "provenance", "registered", "by"),
         [
             (
                 f"{each.ref.model}@{each.ref.number}",
                 _shown_parts(each, status),
                 ", ".join(name for name, _ in _marks(each)) or "in use",
+                approval_text(each.approval),
                 each.artifact_digest[:DIGEST_SHOWN],
                 each.provenance_digest[:DIGEST_SHOWN],
                 shown_time(each.registered_at),
@@ -56,6 +57,8 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
             ),
             *[(name, _shown_mark(mark)) for name, mark in _marks(version)],
             *_origin_rows(version),
+            ("content", version.content_digest),
+            ("approval", _shown_approval(version.approval)),
             ("artifact", version.artifact_digest),
             ("provenance", version.provenance_digest),
             ("inputs", _tensors(version.inputs)),
@@ -88,6 +91,19 @@ def _origin_rows(version: pb.Version) -> list[tuple[str, str]]:
 
 def _shown_parts(version: pb.Version, status: pb.GetStatusResponse) -> str:
     return "; ".join(parts_of(version.ref, status)) or "none"
+
+
+def _shown_approval(approval: pb.Approval) -> str:
+    """Return the approvals with their reasons and the time until which each counts."""
+    return "\n".join(
+        [
+            approval_text(approval),
+            *(
+                f"{each.actor}, until {shown(shown_time(each.expires))}: {each.reason}"
+                for each in approval.approvals
+            ),
+        ]
+    )
 
 
 def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:

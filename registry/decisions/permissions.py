@@ -15,7 +15,8 @@ _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 # Programs that act for people name them; a name of that kind proves nothing.
 _DELEGATES = frozenset({Role.CONTROLLER, Role.ADMIN})
 
-# Reports are not for admins: a report speaks for the process that sends it.
+# Reports are not for admins: a report speaks for the process that sends it. Nor are votes: those who
+# demand approvals do not give them.
 ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         "CheckVersion": frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN}),
@@ -30,6 +31,8 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "ForgetHost": _OPERATORS,
         "SetRetirement": _OPERATORS,
         "CollectArtifacts": frozenset({Role.ADMIN}),
+        "CastVote": frozenset({Role.APPROVER}),
+        "SetApprovalPolicy": frozenset({Role.ADMIN}),
         "RecordDrill": _OPERATORS,
         "RestoreRegistry": frozenset({Role.ADMIN}),
         "ReportScorers": frozenset({Role.HOST}),

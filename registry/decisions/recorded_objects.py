@@ -23,6 +23,8 @@ class Kind(StrEnum):
     LINEAGE = "lineage"
     RETIREMENT = "retirement"
     COLLECTION = "collection"
+    VOTE = "vote"
+    APPROVAL_POLICY = "approval_policy"
 
 
 MARKS = frozenset({Kind.BLOCK, Kind.RETIREMENT, Kind.COLLECTION})  # of versions, beside revisions
@@ -45,7 +47,8 @@ class Subject:
 
     kind: Kind
     model: str  # empty for a lineage
-    number: int  # of the version or revision; place of the lineage
+    number: int  # of the version or revision; place of the lineage or policy
+    place: int = 0  # of a vote among those on the version; 0 for other objects
 
     def __str__(self) -> str:
         match self.kind:
@@ -53,6 +56,10 @@ class Subject:
                 return f"revision {self.number} of {self.model}"
             case Kind.LINEAGE:
                 return f"lineage {self.number}"
+            case Kind.VOTE:
+                return f"vote {self.place} on {self.model}@{self.number}"
+            case Kind.APPROVAL_POLICY:
+                return f"approval policy {self.number} of {self.model}"
             case Kind.VERSION:
                 return f"version {self.model}@{self.number}"
             case _:
@@ -113,6 +120,36 @@ def mark_digest(kind: Kind, ref: VersionRef, reason: str, act: Act) -> str:
     return digest_of(f"{kind}/1", {**document, **act.content})
 
 
+@dataclass(frozen=True, slots=True)
+class VoteFacts:
+    """A vote without its author and time."""
+
+    ref: VersionRef
+    place: int  # among the votes on the version
+    kind: str
+    content_digest: str  # of the version
+    reason: str
+    expires_ns: int  # 0: never
+
+    def digest(self, act: Act) -> str:
+        """Return the digest of the vote as `act` gave it."""
+        document = {
+            "model": self.ref.model,
+            "number": self.ref.number,
+            "place": exact_integer(self.place),
+            "kind": self.kind,
+            "content": self.content_digest,
+            "reason": self.reason,
+            "expires_ns": str(self.expires_ns),
+        }
+        return digest_of("vote/1", {**document, **act.content})
+
+
+def policy_digest(model: str, place: int, approvers: int, reason: str, act: Act) -> str:
+    document = {"model": model, "place": place, "approvers": approvers, "reason": reason}
+    return digest_of("approval_policy/1", {**document, **act.content})
+
+
 def lineage_digest(content: Mapping[str, Any]) -> str:
     return digest_of("lineage/1", dict(content))
 
@@ -157,6 +194,12 @@ def _recorded(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
         ref = VersionRef.parse(details["version"])
         digest = version_digest(ref, details["content_digest"], act)
         return Recorded(Subject(Kind.VERSION, row.model, ref.number), digest)
+    if row.action in _VOTES:
+        return _recorded_vote(row, details, act)
+    if row.action == Action.APPROVAL_POLICY:
+        place, approvers = details["place"], details["approvers"]
+        digest = policy_digest(row.model, place, approvers, row.reason, act)
+        return Recorded(Subject(Kind.APPROVAL_POLICY, row.model, place), digest)
     if (mark := _OF_MARKS.get(row.action)) is not None:
         ref = VersionRef.parse(details["version"])
         return Recorded(
@@ -171,6 +214,22 @@ def _recorded(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
         details["to_contract"],
     )
     return Recorded(Subject(Kind.REVISION, row.model, row.to_revision), facts.digest(act))
+
+
+_VOTES = {Action.APPROVE: "approve", Action.REJECT: "reject", Action.VOID_VOTES: "void"}
+
+
+def _recorded_vote(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
+    ref = VersionRef.parse(details["version"])
+    facts = VoteFacts(
+        ref,
+        details["place"],
+        _VOTES[Action(row.action)],
+        details["content_digest"],
+        row.reason,
+        int(details["expires_ns"]),
+    )
+    return Recorded(Subject(Kind.VOTE, row.model, ref.number, facts.place), facts.digest(act))
 
 
 def objects_of(log: Iterable[RecordedRow]) -> Ledger:

@@ -16,6 +16,22 @@ def gains(before: Revision | None, after: Revision) -> tuple[int, ...]:
     )
 
 
+def answering_gains(before: Revision | None, after: Revision) -> frozenset[int]:
+    """Return the versions that answer callers under `after`, and did not, or less, under `before`.
+
+    A shadow answers no one. A champion that stays is none of them, although it gets what others leave.
+    """
+    if not isinstance(after, Deployment):
+        return frozenset()
+    had = _answers_bp(before) if isinstance(before, Deployment) else {}
+    stays = before.champion if isinstance(before, Deployment) else None
+    return frozenset(
+        number
+        for number, bp in _answers_bp(after).items()
+        if bp > had.get(number, -1) and not number == stays == after.champion
+    )
+
+
 def standby_of(
     current: Deployment, champions: Sequence[int], *, limit: int, acting: int | None = None
 ) -> tuple[int, ...]:
@@ -34,6 +50,15 @@ def standby_of(
     others = tuple(number for number in champions if number not in taken)[:limit]
     is_kept = acting is not None and acting not in versions_in_use(current)
     return (acting, *others) if acting is not None and is_kept else others
+
+
+def _answers_bp(deployment: Deployment) -> dict[int, int]:
+    """Return the live traffic by version; 0 for one that answers only in place of others."""
+    live = {each.version: each.weight_bp for each in deployment.challengers}
+    answers = {deployment.champion: 10_000 - sum(live.values()), **live}
+    if deployment.fallback.version is not None:
+        answers.setdefault(deployment.fallback.version, 0)
+    return answers
 
 
 def _traffic_bp(deployment: Deployment) -> dict[int, int]:

@@ -13,7 +13,7 @@ from registry.decisions.actors import Proof
 from registry.decisions.permissions import ROLES_OF_CALL, require_permission
 from registry.server.identities_file import read_identities
 from understudy.domain.errors import InvalidInputError, UnauthenticatedError
-from understudy.domain.identities import Identities, Identity
+from understudy.domain.identities import Identities, Identity, Role
 from understudy.runtime.rpc_boundary import Context
 
 _TOKEN_KEY = "authorization"  # noqa: S105 - key in the call's metadata
@@ -65,6 +65,10 @@ class Authentication:
         caller = self._identify(context)
         require_permission(call, caller.identity)
         _caller.set(caller)
+
+    def names_with(self, role: Role) -> frozenset[str]:
+        """Return the callers who have a role, as the file was last read."""
+        return frozenset(each.name for each in self._identities.all if role in each.roles)
 
     def _identify(self, context: Context) -> ProvenCaller:
         identities, now = self._current(), self._now()

@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - gRPC gives each method a context, and the boundary answers failures
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from registry.change_deployment import DeploymentChanger
 from registry.collect_artifacts import Collector
 from registry.restore_registry import Restorer
 from registry.retire_version import Retirer
+from registry.server.approvals import Approvals
 from registry.server.callers import (
     Context,
 )
@@ -41,7 +42,7 @@ from registry.store import revisions, versions
 from registry.store.database import reading
 from registry.verify_registry import verify_database
 from understudy.control.wire import deployment_to_wire
-from understudy.control.wire_values import GREATEST_NUMBER, value_or_none
+from understudy.control.wire_values import GREATEST_NUMBER, ref_from_wire, value_or_none
 from understudy.domain.changes import Ended
 from understudy.domain.errors import NotFoundError, raise_any
 from understudy.domain.versions import checked_model_name
@@ -70,6 +71,7 @@ class Parts:
     proofs: Proofs
     database_review: DatabaseReview
     recheck: Recheck
+    approvals: Approvals
 
 
 class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
@@ -82,13 +84,24 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
     async def ListVersions(  # noqa: N802
         self, request: pb.ListVersionsRequest, context: Context
     ) -> pb.ListVersionsResponse:
-        return await self._read(lambda c: versions_page(c, request))
+        def read(connection: Connection) -> pb.ListVersionsResponse:
+            page = versions_page(connection, request)
+            self._add_approvals(connection, page.versions)
+            return page
+
+        return await self._read(read)
 
     async def GetVersion(  # noqa: N802
         self, request: pb.GetVersionRequest, context: Context
     ) -> pb.GetVersionResponse:
         ref = ref_of(request.ref, "ref")
-        return pb.GetVersionResponse(version=await self._read(lambda c: version_message(c, ref)))
+
+        def read(connection: Connection) -> pb.Version:
+            message = version_message(connection, ref)
+            self._add_approvals(connection, [message])
+            return message
+
+        return pb.GetVersionResponse(version=await self._read(read))
 
     async def SignVersion(  # noqa: N802
         self, request: pb.SignVersionRequest, context: Context
@@ -179,7 +192,17 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
         )
         if model is not None and not (status.deployments or status.scorers):
             await self._check_registered(model)
+        deployments = self._live.deployments(model)
+        approvals = self._parts.approvals
+        status.approvals.extend(
+            await self._read(lambda c: approvals.of_deployments(c, deployments))
+        )
         return status
+
+    def _add_approvals(self, connection: Connection, messages: Iterable[pb.Version]) -> None:
+        by_ref = {ref_from_wire(each.ref): each for each in messages}
+        for ref, approval in self._parts.approvals.of_versions(connection, by_ref).items():
+            by_ref[ref].approval.CopyFrom(approval)
 
     async def _read(self, query: Callable[[Connection], ResultT]) -> ResultT:
         def read() -> ResultT:

@@ -133,6 +133,16 @@ class RegistryService(ReadingService):
     ) -> pb.CollectArtifactsResponse:
         return await collect(request, actor_of(context), self._live, self._parts.collector)
 
+    async def CastVote(  # noqa: N802
+        self, request: pb.CastVoteRequest, context: Context
+    ) -> pb.CastVoteResponse:
+        return await self._parts.approvals.cast(request, actor_of(context))
+
+    async def SetApprovalPolicy(  # noqa: N802
+        self, request: pb.SetApprovalPolicyRequest, context: Context
+    ) -> pb.SetApprovalPolicyResponse:
+        return await self._parts.approvals.set_policy(request, actor_of(context))
+
     async def ForgetHost(  # noqa: N802
         self, request: pb.ForgetHostRequest, context: Context
     ) -> pb.ForgetHostResponse:

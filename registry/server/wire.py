@@ -18,6 +18,7 @@ from understudy.control.wire_values import ref_from_wire, timestamp
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.domain.features import FeatureView, view_from_canonical_json
+from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import (
     GREATEST_VERSION,
     ScoreOutput,
@@ -72,6 +73,7 @@ def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.V
     """Return the message with all that the registry knows, and the record if requested."""
     message = version_to_wire(version.spec)
     message.registered_by = version.registered_by
+    message.content_digest = content_digest_of(version.spec)
     message.registered_at.CopyFrom(timestamp(version.registered_at_ns))
     if with_record:
         message.provenance_json = version.provenance_json

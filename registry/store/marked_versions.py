@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from registry.decisions.actors import Actor
-from registry.decisions.recorded_objects import BEGINS, ENDS
+from registry.decisions.recorded_objects import BEGINS, ENDS, Kind
 from registry.store import audit_log, marks
 from registry.store.marks import Mark
+from registry.store.recorded_votes import void_votes
 from understudy.domain.canonical import canonical_json
+
+# Marks after which a version needs a new look before it answers callers.
+_VOIDING = frozenset({Kind.BLOCK, Kind.RETIREMENT})
 
 
 def record_mark(
@@ -30,6 +34,8 @@ def record_mark(
     """
     if begins:
         marks.add(connection, mark)
+        if mark.kind in _VOIDING:
+            void_votes(connection, mark.ref, actor, f"{mark.kind}: {mark.reason}", mark.at_ns)
     else:
         marks.remove(connection, mark.kind, mark.ref)
     actions = {kind: action for action, kind in (BEGINS if begins else ENDS).items()}

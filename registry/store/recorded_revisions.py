@@ -1,6 +1,8 @@
 """A new revision together with its row of the audit log. Every function runs in a transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -19,12 +21,22 @@ class Override:
     limits: tuple[str, ...]  # their names
 
 
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The approvals without which a change was not allowed."""
+
+    needed: int  # of each version
+    approvers: Mapping[int, tuple[str, ...]]  # by version
+
+
 def record_revision(
     connection: Connection,
     before: Revision | None,
     stored: StoredRevision,
     actor: Actor,
+    *,
     override: Override | None = None,
+    approved: Approved | None = None,
 ) -> str:
     """Add the revision and its row; return the row's digest. The transaction must hold the write lock.
 
@@ -34,10 +46,11 @@ def record_revision(
         stored: the revision to add.
         actor: its author, by the same name.
         override: of limits that the change breaks; None if it breaks none.
+        approved: the approvals of the versions that it lets answer; None if it needs none.
     """
     deployment = stored.deployment
     revisions.add_revision(connection, stored)
-    details = {
+    details: dict[str, Any] = {
         "from_digest": None if before is None else before.digest,
         "to_digest": deployment.digest,
         "to_contract": deployment.contract.digest,
@@ -46,6 +59,9 @@ def record_revision(
     if override is not None:
         details["override"] = override.reason
         details["overridden_limits"] = ", ".join(override.limits)
+    if approved is not None:
+        details["approvals_needed"] = approved.needed
+        details["approved_by"] = {str(n): [*names] for n, names in approved.approvers.items()}
     return audit_log.append(
         connection,
         audit_log.Event(

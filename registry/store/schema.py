@@ -173,11 +173,47 @@ marks = Table(
     Column("at_ns", BigInteger, nullable=False),
 )
 
+# Votes on the content of versions; standing approvals are computed from them.
+votes = Table(
+    "votes",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),  # 1, 2, 3 … on the version
+    Column("kind", String(16), nullable=False),  # VoteKind
+    Column("content_digest", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),  # 0: never
+)
+
+# The number of approvals that versions of a model need; the latest policy is in effect.
+approval_policies = Table(
+    "approval_policies",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("place", Integer, primary_key=True),  # 1, 2, 3 …
+    Column("approvers", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+)
+
 # Not covered by the audit log: reports of other processes, openings of the database, and loads that
 # the registry tries again after a loss. A table that is not named here is verified.
 VOLATILE_TABLES = frozenset({"acting", "epochs", "host_reports", "loads"})
 
-for _table in (versions, feature_views, revisions, audit, lineages, epochs):
+for _table in (
+    versions,
+    feature_views,
+    revisions,
+    audit,
+    lineages,
+    epochs,
+    votes,
+    approval_policies,
+):
     for _verb in ("UPDATE", "DELETE"):
         event.listen(
             _table,

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
+from registry.approve_version import PolicyRequest, Voter, VoteRequest
+from registry.decisions.actors import Actor, Proof
+from registry.decisions.approvals import VoteKind
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database, reading
 from registry.store.schema import VOLATILE_TABLES
@@ -20,6 +24,7 @@ from registry.verify_registry import verify_artifacts, verify_database
 from tests.registry.operator import Operator, running_registry
 from understudy.domain.changes import Change, DeployChampion, SetCanary, Undeploy
 from understudy.domain.deployments import DegradationLevel
+from understudy.domain.versions import VersionRef
 
 # Texts that must stand in a fault, by table: a fault names the row or its object.
 NAMES = {
@@ -31,6 +36,8 @@ NAMES = {
     "lineage": "row 1",
     "marks": "fraud@2",
     "named_versions": "table named_versions",
+    "votes": "fraud@2",
+    "approval_policies": "fraud",
 }
 
 
@@ -56,7 +63,18 @@ def whole(two_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert response.applied
 
     asyncio.run(fill())
+    _vote(directory)
     return directory
+
+
+def _vote(directory: Path) -> None:
+    """Give the registry a vote and a policy, which need names that are proven."""
+    engine = open_database(directory / "registry.sqlite")
+    voter = Voter(engine, lambda: datetime.now(UTC), longest_s=60.0)
+    bob = Actor("bob", Proof.TOKEN)
+    voter.vote(VoteRequest(VersionRef("fraud", 2), VoteKind.APPROVE, None, None, bob, "r", False))
+    voter.set_policy(PolicyRequest("fraud", 1, bob, "r", dry_run=False))
+    engine.dispose()
 
 
 @pytest.fixture

@@ -248,6 +248,7 @@ def test_no_command_that_reads_is_forgotten() -> None:
     changing = {"deploy", "undeploy", "shadow", "canary", "promote", "rollback"}
     changing |= {"fallback", "threshold", "restore", "block", "unblock", "forget-host"}
     changing |= {"set", "pause", "place", "retire", "reinstate", "gc"}
+    changing |= {"approve", "reject", "require-approval"}
     forgotten = [
         path
         for path in COMMANDS

@@ -225,6 +225,16 @@ class RegistryClient:
         """Remove the bytes of artifacts that nothing needs, or return the plan."""
         return self._call(self._stub.CollectArtifacts, request, timeout_s=_CHECK_TIMEOUT_S)
 
+    def cast_vote(self, request: pb.CastVoteRequest) -> pb.CastVoteResponse:
+        """Approve a version, reject it, or report the effect of that."""
+        return self._call(self._stub.CastVote, request)
+
+    def set_approval_policy(
+        self, request: pb.SetApprovalPolicyRequest
+    ) -> pb.SetApprovalPolicyResponse:
+        """Set the number of approvals that a model demands, or report the effect of that."""
+        return self._call(self._stub.SetApprovalPolicy, request)
+
     def forget_host(self, request: pb.ForgetHostRequest) -> pb.ForgetHostResponse:
         """Declare that a silent scorer host is gone, or report the effect of that."""
         return self._call(self._stub.ForgetHost, request)

@@ -194,6 +194,10 @@ class Action(StrEnum):
     REINSTATE = "reinstate"
     COLLECT = "collect"  # the artifact of a version, whose bytes are removed
     RECOVER = "recover"  # a collected artifact, by another registration of its version
+    APPROVE = "approve"  # a version, by a person who did not make it
+    REJECT = "reject"
+    VOID_VOTES = "void_votes"  # on a version that a block took out
+    APPROVAL_POLICY = "approval_policy"  # the number of approvals that a model demands
 
 
 ACTIONS: dict[type[Change], Action] = {

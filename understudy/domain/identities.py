@@ -25,7 +25,7 @@ class Role(StrEnum):
     CONTROLLER = "controller"  # changes deployments for others, as a program
     ROUTER = "router"
     HOST = "host"
-    ADMIN = "admin"  # all but the reports of routers and hosts
+    ADMIN = "admin"  # all but votes, and the reports of routers and hosts
 
 
 @dataclass(frozen=True, slots=True)

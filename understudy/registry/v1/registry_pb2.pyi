@@ -250,6 +250,14 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """The bytes of a version's artifact were removed."""
     ACTION_RECOVER: _Action.ValueType  # 25
     """A collected artifact is there again, because its version was registered again."""
+    ACTION_APPROVE: _Action.ValueType  # 26
+    """A version was approved."""
+    ACTION_REJECT: _Action.ValueType  # 27
+    """A version was rejected."""
+    ACTION_VOID_VOTES: _Action.ValueType  # 28
+    """The votes on a version were voided, because it was blocked."""
+    ACTION_APPROVAL_POLICY: _Action.ValueType  # 29
+    """The number of approvals that a model demands was set."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -308,6 +316,14 @@ ACTION_COLLECT: Action.ValueType  # 24
 """The bytes of a version's artifact were removed."""
 ACTION_RECOVER: Action.ValueType  # 25
 """A collected artifact is there again, because its version was registered again."""
+ACTION_APPROVE: Action.ValueType  # 26
+"""A version was approved."""
+ACTION_REJECT: Action.ValueType  # 27
+"""A version was rejected."""
+ACTION_VOID_VOTES: Action.ValueType  # 28
+"""The votes on a version were voided, because it was blocked."""
+ACTION_APPROVAL_POLICY: Action.ValueType  # 29
+"""The number of approvals that a model demands was set."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _Proof:
@@ -457,6 +473,34 @@ REFUSAL_REASON_HISTORY_LOST: RefusalReason.ValueType  # 3
 REFUSAL_REASON_REVISION_REUSED: RefusalReason.ValueType  # 4
 """The number of one of its revisions already names another state, or a later one, of that model."""
 Global___RefusalReason: _TypeAlias = RefusalReason  # noqa: Y015
+
+class _VoteKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VoteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VoteKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VOTE_KIND_UNSPECIFIED: _VoteKind.ValueType  # 0
+    """No kind; refused."""
+    VOTE_KIND_APPROVE: _VoteKind.ValueType  # 1
+    """The version may answer callers, in the opinion of the actor."""
+    VOTE_KIND_REJECT: _VoteKind.ValueType  # 2
+    """It must not; approvals before this vote count no longer."""
+    VOTE_KIND_VOID: _VoteKind.ValueType  # 3
+    """Approvals before this vote count no longer, because the version was blocked; no request has it."""
+
+class VoteKind(_VoteKind, metaclass=_VoteKindEnumTypeWrapper):
+    """Effect of a vote on a version."""
+
+VOTE_KIND_UNSPECIFIED: VoteKind.ValueType  # 0
+"""No kind; refused."""
+VOTE_KIND_APPROVE: VoteKind.ValueType  # 1
+"""The version may answer callers, in the opinion of the actor."""
+VOTE_KIND_REJECT: VoteKind.ValueType  # 2
+"""It must not; approvals before this vote count no longer."""
+VOTE_KIND_VOID: VoteKind.ValueType  # 3
+"""Approvals before this vote count no longer, because the version was blocked; no request has it."""
+Global___VoteKind: _TypeAlias = VoteKind  # noqa: Y015
 
 @_typing.final
 class VersionRef(_message.Message):
@@ -623,6 +667,8 @@ class Version(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     RETIRED_FIELD_NUMBER: _builtins.int
     COLLECTED_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     """Digest over path, sha256 and size of each file, in hexadecimal."""
     provenance_digest: _builtins.str
@@ -635,6 +681,10 @@ class Version(_message.Message):
     """Actor who registered it. Empty in snapshots."""
     joins_rows: _builtins.bool
     """Whether a run of the model may join rows of several calls. If not, each row runs alone."""
+    content_digest: _builtins.str
+    """Digest of everything that acts in the version, in hexadecimal: the subject of approvals. Empty in
+    snapshots.
+    """
     @_builtins.property
     def ref(self) -> Global___VersionRef:
         """Model and number of the version."""
@@ -689,6 +739,10 @@ class Version(_message.Message):
     def collected(self) -> Global___VersionMark:
         """Collection of its artifact. Not set: the bytes are there, or the message is one of a snapshot."""
 
+    @_builtins.property
+    def approval(self) -> Global___Approval:
+        """Approvals of the version now. Not set in snapshots."""
+
     def __init__(
         self,
         *,
@@ -711,10 +765,12 @@ class Version(_message.Message):
         origin: Global___VersionOrigin | None = ...,
         retired: Global___VersionMark | None = ...,
         collected: Global___VersionMark | None = ...,
+        content_digest: _builtins.str = ...,
+        approval: Global___Approval | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "collected", b"collected", "origin", b"origin", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "approval", b"approval", "collected", b"collected", "origin", b"origin", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "artifact_digest", b"artifact_digest", "collected", b"collected", "column_inputs", b"column_inputs", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "approval", b"approval", "artifact_digest", b"artifact_digest", "collected", b"collected", "column_inputs", b"column_inputs", "content_digest", b"content_digest", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_json: _TypeAlias = _typing.Literal["provenance_json"]  # noqa: Y015
     _WhichOneofArgType__provenance_json: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json"]  # noqa: Y015
@@ -3620,6 +3676,7 @@ class GetStatusResponse(_message.Message):
     REVIEW_FIELD_NUMBER: _builtins.int
     ROLLBACK_REVIEWS_FIELD_NUMBER: _builtins.int
     UNPLACED_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
     lineage: _builtins.str
     """Lineage of the state that watchers see now, as in Snapshot."""
     sequence: _builtins.int
@@ -3662,6 +3719,10 @@ class GetStatusResponse(_message.Message):
     def unplaced(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Deployments that no host which reports may run, each with the reason of every host."""
 
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionApproval]:
+        """Approvals of deployed models that demand any, one entry for each version that a revision declares."""
+
     def __init__(
         self,
         *,
@@ -3676,14 +3737,45 @@ class GetStatusResponse(_message.Message):
         review: Global___DatabaseReview | None = ...,
         rollback_reviews: _abc.Iterable[Global___RollbackReview] | None = ...,
         unplaced: _abc.Iterable[_builtins.str] | None = ...,
+        approvals: _abc.Iterable[Global___VersionApproval] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "rollback_reviews", b"rollback_reviews", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence", "unplaced", b"unplaced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acting", b"acting", "approvals", b"approvals", "deployments", b"deployments", "host_beliefs", b"host_beliefs", "hosts", b"hosts", "lineage", b"lineage", "review", b"review", "rollback_reviews", b"rollback_reviews", "routers", b"routers", "scorers", b"scorers", "sequence", b"sequence", "unplaced", b"unplaced"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class VersionApproval(_message.Message):
+    """The approvals of a version that a deployment declares."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    @_builtins.property
+    def approval(self) -> Global___Approval:
+        """Its approvals."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+        approval: Global___Approval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionApproval: _TypeAlias = VersionApproval  # noqa: Y015
 
 @_typing.final
 class RestoreRegistryRequest(_message.Message):
@@ -3778,6 +3870,285 @@ class RestoreRegistryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreRegistryResponse: _TypeAlias = RestoreRegistryResponse  # noqa: Y015
+
+@_typing.final
+class Vote(_message.Message):
+    """A vote on a version, as it was given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    kind: Global___VoteKind.ValueType
+    """Kind."""
+    actor: _builtins.str
+    """Actor, by a proven name."""
+    reason: _builtins.str
+    """Reason."""
+    content_digest: _builtins.str
+    """Digest of the content that was voted on, in hexadecimal."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the vote."""
+
+    @_builtins.property
+    def expires(self) -> _timestamp_pb2.Timestamp:
+        """Time from which an approval counts no longer. Not set: not an approval."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___VoteKind.ValueType = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        expires: _timestamp_pb2.Timestamp | None = ...,
+        content_digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "expires", b"expires"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at", b"at", "content_digest", b"content_digest", "expires", b"expires", "kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Vote: _TypeAlias = Vote  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    """The approvals of a version at one time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEEDED_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    ENDED_BY_FIELD_NUMBER: _builtins.int
+    COULD_APPROVE_FIELD_NUMBER: _builtins.int
+    needed: _builtins.int
+    """Number of approvals without which the version answers no callers of its model; 0: none are demanded."""
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]:
+        """Approvals that count, the oldest first."""
+
+    @_builtins.property
+    def ended_by(self) -> Global___Vote:
+        """The rejection or voiding after which no one has approved. Not set: there is none."""
+
+    @_builtins.property
+    def could_approve(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """People who could add an approval, as far as the registry knows their roles."""
+
+    def __init__(
+        self,
+        *,
+        needed: _builtins.int = ...,
+        approvals: _abc.Iterable[Global___Vote] | None = ...,
+        ended_by: Global___Vote | None = ...,
+        could_approve: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ended_by", b"ended_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "could_approve", b"could_approve", "ended_by", b"ended_by", "needed", b"needed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class CastVoteRequest(_message.Message):
+    """Request of CastVote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    LASTS_S_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    kind: Global___VoteKind.ValueType
+    """APPROVE or REJECT."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    content_digest: _builtins.str
+    """Digest of the content that the actor looked at. Not set: the vote is about the content it has now."""
+    lasts_s: _builtins.float
+    """Seconds for which an approval counts. Not set: the longest of the registry."""
+    dry_run: _builtins.bool
+    """True: the effect is returned, but nothing is changed."""
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Model and number of the version."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___VersionRef | None = ...,
+        kind: Global___VoteKind.ValueType = ...,
+        reason: _builtins.str = ...,
+        content_digest: _builtins.str | None = ...,
+        lasts_s: _builtins.float | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_digest", b"_content_digest", "_lasts_s", b"_lasts_s", "content_digest", b"content_digest", "lasts_s", b"lasts_s", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_digest", b"_content_digest", "_lasts_s", b"_lasts_s", "content_digest", b"content_digest", "dry_run", b"dry_run", "kind", b"kind", "lasts_s", b"lasts_s", "reason", b"reason", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__content_digest: _TypeAlias = _typing.Literal["content_digest"]  # noqa: Y015
+    _WhichOneofArgType__content_digest: _TypeAlias = _typing.Literal["_content_digest", b"_content_digest"]  # noqa: Y015
+    _WhichOneofReturnType__lasts_s: _TypeAlias = _typing.Literal["lasts_s"]  # noqa: Y015
+    _WhichOneofArgType__lasts_s: _TypeAlias = _typing.Literal["_lasts_s", b"_lasts_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_digest) -> _WhichOneofReturnType__content_digest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lasts_s) -> _WhichOneofReturnType__lasts_s | None: ...
+
+Global___CastVoteRequest: _TypeAlias = CastVoteRequest  # noqa: Y015
+
+@_typing.final
+class CastVoteResponse(_message.Message):
+    """Response of CastVote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOTE_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True: the vote was given. False: it was a dry run."""
+    @_builtins.property
+    def vote(self) -> Global___Vote:
+        """The vote."""
+
+    @_builtins.property
+    def approval(self) -> Global___Approval:
+        """Approvals of the version after it."""
+
+    def __init__(
+        self,
+        *,
+        vote: Global___Vote | None = ...,
+        approval: Global___Approval | None = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "vote", b"vote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "approval", b"approval", "vote", b"vote"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CastVoteResponse: _TypeAlias = CastVoteResponse  # noqa: Y015
+
+@_typing.final
+class SetApprovalPolicyRequest(_message.Message):
+    """Request of SetApprovalPolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    APPROVERS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model; it need not have a version yet."""
+    approvers: _builtins.int
+    """Number of people who must approve a version, 0 to 2."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the effect is returned, but nothing is changed."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        approvers: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvers", b"approvers", "dry_run", b"dry_run", "model", b"model", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetApprovalPolicyRequest: _TypeAlias = SetApprovalPolicyRequest  # noqa: Y015
+
+@_typing.final
+class SetApprovalPolicyResponse(_message.Message):
+    """Response of SetApprovalPolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    UNAPPROVED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True: the policy was set. False: it was a dry run."""
+    @_builtins.property
+    def policy(self) -> Global___ApprovalPolicy:
+        """The policy."""
+
+    @_builtins.property
+    def unapproved(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Versions that answer callers now with fewer approvals than the policy demands; they go on."""
+
+    def __init__(
+        self,
+        *,
+        policy: Global___ApprovalPolicy | None = ...,
+        applied: _builtins.bool = ...,
+        unapproved: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "policy", b"policy", "unapproved", b"unapproved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetApprovalPolicyResponse: _TypeAlias = SetApprovalPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ApprovalPolicy(_message.Message):
+    """The number of approvals that versions of a model need to answer callers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    APPROVERS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    approvers: _builtins.int
+    """Number of people."""
+    actor: _builtins.str
+    """Actor who set it. Empty: no one, it is the least number of the registry."""
+    reason: _builtins.str
+    """Reason."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Time. Not set: no one set it."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        approvers: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approvers", b"approvers", "at", b"at", "model", b"model", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovalPolicy: _TypeAlias = ApprovalPolicy  # noqa: Y015
 
 @_typing.final
 class SetBlockRequest(_message.Message):

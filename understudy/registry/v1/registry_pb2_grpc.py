@@ -125,6 +125,16 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
                 _registered_method=True)
+        self.CastVote = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/CastVote',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CastVoteRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CastVoteResponse.FromString,
+                _registered_method=True)
+        self.SetApprovalPolicy = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/SetApprovalPolicy',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetApprovalPolicyRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetApprovalPolicyResponse.FromString,
+                _registered_method=True)
         self.SetBlock = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/SetBlock',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetBlockRequest.SerializeToString,
@@ -356,6 +366,29 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CastVote(self, request, context):
+        """Approves the content of a version, or rejects it. An approval counts until it expires, until someone
+        rejects the version, or until it is blocked; authors cannot approve their versions.
+
+        INVALID_ARGUMENT: not a valid version, an unknown kind, no reason, or a time beyond the registry's.
+        PERMISSION_DENIED: the actor is an author of the version, or acts for someone else. NOT_FOUND: no such
+        version. ABORTED: its content is not the one that the request names. FAILED_PRECONDITION: the registry
+        believes names without proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetApprovalPolicy(self, request, context):
+        """Sets the number of people who must approve a version before it answers callers of a model.
+
+        INVALID_ARGUMENT: not a valid name of a model, more than 2 approvers, or no reason. FAILED_PRECONDITION:
+        the policy is that already, or the registry believes names without proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetBlock(self, request, context):
         """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
 
@@ -521,6 +554,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.RecordDrill,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.SerializeToString,
+            ),
+            'CastVote': grpc.unary_unary_rpc_method_handler(
+                    servicer.CastVote,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CastVoteRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CastVoteResponse.SerializeToString,
+            ),
+            'SetApprovalPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetApprovalPolicy,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetApprovalPolicyRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetApprovalPolicyResponse.SerializeToString,
             ),
             'SetBlock': grpc.unary_unary_rpc_method_handler(
                     servicer.SetBlock,
@@ -1045,6 +1088,60 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/RecordDrill',
             understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.RecordDrillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CastVote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/CastVote',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.CastVoteRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.CastVoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetApprovalPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/SetApprovalPolicy',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetApprovalPolicyRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetApprovalPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

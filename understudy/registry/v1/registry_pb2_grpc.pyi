@@ -166,6 +166,21 @@ class RegistryServiceStub:
     INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
     names no actor.
     """
+    CastVote: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CastVoteRequest, _registry_pb2.CastVoteResponse]
+    """Approves the content of a version, or rejects it. An approval counts until it expires, until someone
+    rejects the version, or until it is blocked; authors cannot approve their versions.
+
+    INVALID_ARGUMENT: not a valid version, an unknown kind, no reason, or a time beyond the registry's.
+    PERMISSION_DENIED: the actor is an author of the version, or acts for someone else. NOT_FOUND: no such
+    version. ABORTED: its content is not the one that the request names. FAILED_PRECONDITION: the registry
+    believes names without proof.
+    """
+    SetApprovalPolicy: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetApprovalPolicyRequest, _registry_pb2.SetApprovalPolicyResponse]
+    """Sets the number of people who must approve a version before it answers callers of a model.
+
+    INVALID_ARGUMENT: not a valid name of a model, more than 2 approvers, or no reason. FAILED_PRECONDITION:
+    the policy is that already, or the registry believes names without proof.
+    """
     SetBlock: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetBlockRequest, _registry_pb2.SetBlockResponse]
     """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
 
@@ -334,6 +349,21 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
     names no actor.
+    """
+    CastVote: _aio.UnaryUnaryMultiCallable[_registry_pb2.CastVoteRequest, _registry_pb2.CastVoteResponse]  # type: ignore[assignment]
+    """Approves the content of a version, or rejects it. An approval counts until it expires, until someone
+    rejects the version, or until it is blocked; authors cannot approve their versions.
+
+    INVALID_ARGUMENT: not a valid version, an unknown kind, no reason, or a time beyond the registry's.
+    PERMISSION_DENIED: the actor is an author of the version, or acts for someone else. NOT_FOUND: no such
+    version. ABORTED: its content is not the one that the request names. FAILED_PRECONDITION: the registry
+    believes names without proof.
+    """
+    SetApprovalPolicy: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetApprovalPolicyRequest, _registry_pb2.SetApprovalPolicyResponse]  # type: ignore[assignment]
+    """Sets the number of people who must approve a version before it answers callers of a model.
+
+    INVALID_ARGUMENT: not a valid name of a model, more than 2 approvers, or no reason. FAILED_PRECONDITION:
+    the policy is that already, or the registry believes names without proof.
     """
     SetBlock: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetBlockRequest, _registry_pb2.SetBlockResponse]  # type: ignore[assignment]
     """Blocks a version, which then takes no part whatever revisions declare, or lifts the block.
@@ -608,6 +638,33 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: level, duration, router or reason is invalid. PERMISSION_DENIED: the call
         names no actor.
+        """
+
+    @_abc_1.abstractmethod
+    def CastVote(
+        self,
+        request: _registry_pb2.CastVoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CastVoteResponse, _abc.Awaitable[_registry_pb2.CastVoteResponse]]:
+        """Approves the content of a version, or rejects it. An approval counts until it expires, until someone
+        rejects the version, or until it is blocked; authors cannot approve their versions.
+
+        INVALID_ARGUMENT: not a valid version, an unknown kind, no reason, or a time beyond the registry's.
+        PERMISSION_DENIED: the actor is an author of the version, or acts for someone else. NOT_FOUND: no such
+        version. ABORTED: its content is not the one that the request names. FAILED_PRECONDITION: the registry
+        believes names without proof.
+        """
+
+    @_abc_1.abstractmethod
+    def SetApprovalPolicy(
+        self,
+        request: _registry_pb2.SetApprovalPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.SetApprovalPolicyResponse, _abc.Awaitable[_registry_pb2.SetApprovalPolicyResponse]]:
+        """Sets the number of people who must approve a version before it answers callers of a model.
+
+        INVALID_ARGUMENT: not a valid name of a model, more than 2 approvers, or no reason. FAILED_PRECONDITION:
+        the policy is that already, or the registry believes names without proof.
         """
 
     @_abc_1.abstractmethod
