@@ -191,6 +191,18 @@ async def test_a_full_router_refuses_every_rpc_with_the_time_of_a_retry(
     assert served.world.logged == []
 
 
+async def test_outcomes_enter_the_gate_with_all_their_rows(served: Served) -> None:
+    gate = served.world.gate
+    with gate.holding(700, Priority.LIVE, 0):  # one more row of outcomes has room, 625 do not
+        error = await status_of(served.stub.RecordOutcomes(outcomes(10_000)))
+        one = await served.stub.RecordOutcomes(outcomes(1))
+
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert one.accepted == 1
+    assert gate.outstanding_rows == 0
+    assert sum(len(batch.request_ids) for batch in served.world.logged) == 1
+
+
 async def test_answered_and_refused_calls_leave_no_bytes_in_the_gate(served: Served) -> None:
     for method, asked in REQUESTS.items():
         call = getattr(served.stub, method)
