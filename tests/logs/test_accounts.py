@@ -1,6 +1,7 @@
 """Each missing row is named by writer and number, whatever ended the writer."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.logs.builders import score_batch, shadow_batch, wait_until
 from understudy.logs.accounts import WriterAccount, WriterState, accounts_of
 from understudy.logs.decisions.numbers import Range, missing_ranges, ranges_of
-from understudy.logs.offered_rows import remove_counts
+from understudy.logs.offered_rows import read_counts, remove_counts
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 from understudy.logs.writer import LogWriter, WriterLimits
@@ -110,6 +111,21 @@ def test_a_loss_of_unknown_size_is_not_taken_for_none(killed: Path) -> None:
     account = score_accounts(killed)[WriterState.KILLED]
     assert (account.offered, account.found, account.missing) == (None, 100, ())
     assert not account.is_whole
+
+
+@pytest.mark.fault
+def test_counts_of_a_dead_writer_stay_as_long_as_its_folder(killed: Path, tmp_path: Path) -> None:
+    (workspace,) = (killed / ".inprogress").iterdir()
+    elsewhere = tmp_path / "others"
+    with LogWriter(elsewhere / "living") as living:
+        shutil.rmtree(elsewhere)
+        with LogWriter(tmp_path / "first"):
+            assert read_counts(workspace.name) is not None
+
+        shutil.rmtree(workspace)
+        with LogWriter(tmp_path / "second"):
+            assert read_counts(workspace.name) is None
+            assert read_counts(living.writer_id) == ()
 
 
 def test_a_row_that_is_there_twice_is_counted(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files of versions with different widths, read together by the readers that analysts use."""
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -9,7 +10,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from tests.logs.builders import AT_US, DAY_US, score_batch
+from tests.logs.builders import AT_US, DATE, DAY_US, score_batch
+from understudy.logs.finished_files import Scope
+from understudy.logs.reader import open_logs
 from understudy.logs.writer import LogWriter
 
 
@@ -44,6 +47,27 @@ def test_duckdb_reads_versions_of_any_width_together(score: Path) -> None:
         ).fetchall()
 
     assert [length for (length,) in lengths] == [None, 2, 2, 3, 3, 5, 5]
+
+
+def test_only_files_of_the_model_and_the_days_asked_for_are_opened(score: Path) -> None:
+    """A file that is no log is named once it is opened, so the names count the opened files."""
+    day = date.fromisoformat(DATE)
+    for model in ("fraud", "twin"):
+        for distance in range(-3, 4):
+            folder = score / f"model={model}" / f"date={day + timedelta(days=distance)}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(20):
+                (folder / f"v1-{number}.parquet").write_bytes(b"no log")
+
+    with open_logs(
+        score.parent, Scope("fraud", since=day, until=day + timedelta(days=1))
+    ) as reader:
+        rows = reader.rows("SELECT count(*) AS n FROM score")
+        opened = [each.path for each in reader.left_out]
+
+    assert rows == [{"n": 5}]
+    assert len(opened) == 2 * 20
+    assert {path.parent.parent.name for path in opened} == {"model=fraud"}
 
 
 def test_values_and_statuses_stay_in_their_rows(score: Path) -> None:

@@ -21,6 +21,7 @@ from understudy.logs.statements import Ended, WriterStatement, state_end
 from understudy.logs.workspace import (
     Workspace,
     abandoned_workspaces,
+    folder_of,
     new_writer_id,
     open_workspace,
 )
@@ -58,6 +59,11 @@ class LogFiles:
     # The least recently used file comes first.
     _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
     _closed: deque[_Closed] = field(default_factory=deque)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this writer's unfinished files; it may not exist."""
+        return folder_of(self.root, self.writer_id)
 
     @property
     def is_open(self) -> bool:

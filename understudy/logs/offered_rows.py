@@ -1,9 +1,12 @@
 """The counts of rows that a writer was offered, in memory that outlives its process.
 
 A killed process leaves no gap behind the last row that it wrote. Its counts do: they are in a file
-below /dev/shm, which the kernel keeps, and whose pages never wait for a disk.
+below /dev/shm, which the kernel keeps, and whose pages never wait for a disk. The process that
+finishes its rows removes the file. If its folder is gone no process will, so each new writer removes
+the files of dead writers whose folder does not exist; the kernel releases their lock as they end.
 """
 
+import fcntl
 import mmap
 import os
 from contextlib import suppress
@@ -18,6 +21,7 @@ _SLOT_BYTES, _COUNT_BYTES, _COUNTS = 128, 8, 3
 _NAME_AT = _COUNTS * _COUNT_BYTES
 _MOST_NAME_BYTES = _SLOT_BYTES - _NAME_AT - 1
 _SLOTS = 512
+_FOLDER_BYTES = 4096  # before the slots: the folder in which the writer's rows are found
 OFFERED, DROPPED, FAILED = range(_COUNTS)  # places in the counts of one log of one model
 
 
@@ -41,11 +45,16 @@ class CountsInMemory:
     def __init__(self, writer_id: str) -> None:
         self._path = _FOLDER / f"{_PREFIX}{writer_id}"
         self._memory: mmap.mmap | None = None
+        self._lock: int | None = None  # an open file: held while the process lives
         self._of: dict[tuple[LogKind, str], Counts] = {}
 
-    def share(self) -> None:
-        """Let later counts outlive the process; without shared memory they do not."""
-        self._memory = _shared(self._path)
+    def share(self, folder: Path) -> None:
+        """Let later counts outlive the process; without shared memory they do not.
+
+        `folder`: in which the writer's unfinished rows will be.
+        """
+        _remove_orphans()
+        self._memory, self._lock = _shared(self._path, os.fsencode(folder.absolute()))
 
     def of(self, kind: LogKind, model: str) -> Counts:
         """Return the counts, at OFFERED, DROPPED and FAILED."""
@@ -63,13 +72,16 @@ class CountsInMemory:
     def remove(self) -> None:
         """Remove the file: the counts are stated elsewhere."""
         self._path.unlink(missing_ok=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _begin(self, name: bytes) -> Counts:
         slot = len(self._of)
         memory = self._memory
         if memory is None or slot >= _SLOTS or len(name) > _MOST_NAME_BYTES:
             return [0] * _COUNTS
-        start = slot * _SLOT_BYTES
+        start = _FOLDER_BYTES + slot * _SLOT_BYTES
         memory[start + _NAME_AT : start + _NAME_AT + 1 + len(name)] = bytes([len(name)]) + name
         return memoryview(memory)[start : start + _NAME_AT].cast("q")
 
@@ -81,7 +93,7 @@ def read_counts(writer_id: str) -> tuple[OfferedRows, ...] | None:
     except OSError:
         return None
     found = []
-    for start in range(0, len(content), _SLOT_BYTES):
+    for start in range(_FOLDER_BYTES, len(content), _SLOT_BYTES):
         length = content[start + _NAME_AT]
         if not length:
             break
@@ -98,15 +110,42 @@ def remove_counts(writer_id: str) -> None:
         (_FOLDER / f"{_PREFIX}{writer_id}").unlink(missing_ok=True)
 
 
-def _shared(path: Path) -> mmap.mmap | None:
+def _remove_orphans() -> None:
+    """Remove the counts of dead writers whose folder is gone: no process will find their rows."""
+    for path in _FOLDER.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # of another user, alive, or removed just now
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stated = os.pread(file, _FOLDER_BYTES, 0).rstrip(b"\0")
+                if _is_path(stated) and not Path(os.fsdecode(stated)).exists():
+                    path.unlink()
+            finally:
+                os.close(file)
+
+
+def _is_path(stated: bytes) -> bool:
+    return stated.startswith(b"/") and b"\0" not in stated
+
+
+def _shared(path: Path, folder: bytes) -> tuple[mmap.mmap | None, int | None]:
+    """Return the memory of a new file and its lock; nothing if there is no room for them."""
+    if len(folder) >= _FOLDER_BYTES:
+        return None, None
+    size_bytes = _FOLDER_BYTES + _SLOTS * _SLOT_BYTES
+    file: int | None = None
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            # Allocated now: a page that cannot be later would end the process.
-            os.posix_fallocate(file, 0, _SLOTS * _SLOT_BYTES)
-            return mmap.mmap(file, _SLOTS * _SLOT_BYTES)
-        finally:
-            os.close(file)
+        file = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Allocated now: a page that cannot be later would end the process.
+        os.posix_fallocate(file, 0, size_bytes)
+        memory = mmap.mmap(file, size_bytes)
     except OSError:
         path.unlink(missing_ok=True)
-        return None
+        if file is not None:
+            os.close(file)
+        return None, None
+    memory[: len(folder)] = folder  # last: without it the file is nobody's, and stays
+    return memory, file

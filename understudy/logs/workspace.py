@@ -96,6 +96,11 @@ def new_writer_id() -> str:
     return f"{os.getpid()}-{uuid4().hex[:12]}"
 
 
+def folder_of(root: Path, writer_id: str) -> Path:
+    """Return the folder of a writer's unfinished files; it may not exist."""
+    return root / _UNFINISHED / writer_id
+
+
 def open_workspace(root: Path, writer_id: str) -> Workspace:
     """Create and lock a folder for a writer of the calling process.
 
@@ -111,7 +116,7 @@ def open_workspace(root: Path, writer_id: str) -> Workspace:
     try:
         access.admit(hidden / _LOCK)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder = hidden.rename(unfinished / writer_id)
+        folder = hidden.rename(folder_of(root, writer_id))
     except OSError:
         lock.close()
         raise

@@ -97,7 +97,7 @@ class LogWriter:
 
     def start(self) -> None:
         """Start the thread. Call it once per writer."""
-        self._queue.counts.share()
+        self._queue.counts.share(self._files.folder)
         self._attempt(self._files.open)  # before the first row: a kill must leave a trace of it
         self._thread.start()
 
