@@ -10,7 +10,11 @@ from registry.cli.output import (
     shown_shares,
     shown_time,
 )
-from understudy.control.report_wire import acting_from_wire, refusal_from_wire, withheld_from_wire
+from understudy.control.report_wire import (
+    acting_from_wire,
+    model_state_from_wire,
+    refusal_from_wire,
+)
 from understudy.control.wire_enums import shown_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
@@ -84,7 +88,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
                 str(model.revision),
                 f"@{model.champion}" if model.HasField("champion") else "none",
                 shown_shares((c.version, c.weight_bp) for c in model.effective),
-                "; ".join(str(withheld_from_wire(each)) for each in model.withheld),
+                _withheld(model),
                 _reported(router),
             )
             for router in status.routers
@@ -96,6 +100,11 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
     for name, belief in _beliefs(status):
         if belief.HasField("refusal"):
             screen.say((f"{name} {refusal_from_wire(belief.refusal)}", "red"))
+
+
+def _withheld(model: pb.RouterModelState) -> str:
+    state = model_state_from_wire(model)
+    return "; ".join([*map(str, state.withheld), *state.lost_reserves])
 
 
 def _print_placements(status: pb.GetStatusResponse, screen: Screen) -> None:

@@ -45,7 +45,14 @@ def checked_router_report(
         InvalidInputError: with all faults, up to a limit.
     """
     raise_any(chain(already_found, _router_faults(report)))
-    models = tuple(replace(each, withheld=_shown_parts(each.withheld)) for each in report.models)
+    models = tuple(
+        replace(
+            each,
+            withheld=_shown_parts(each.withheld),
+            unservable=tuple(replace(e, why=_shown_text(e.why)) for e in each.unservable),
+        )
+        for each in report.models
+    )
     return replace(report, models=models, belief=_shown_belief(report.belief))
 
 

@@ -145,6 +145,7 @@ def _belief_faults(message: pb.ReportScorersRequest | pb.ReportRouterRequest) ->
 def _state_faults(state: pb.RouterModelState, path: str) -> Iterator[Fault]:
     yield from _too_many(f"{path}.effective", len(state.effective), _MOST_SHARES)
     yield from _too_many(f"{path}.withheld", len(state.withheld), _MOST_SHARES)
+    yield from _too_many(f"{path}.unservable", len(state.unservable), _MOST_SHARES)
     for index, part in enumerate(state.withheld[:_MOST_SHARES]):
         if part.arm not in ARM_OF:
             yield Fault(f"{path}.withheld[{index}].arm", str(part.arm), "a known arm")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from understudy.control.report_wire import refusal_from_wire, withheld_from_wire
+from understudy.control.report_wire import model_state_from_wire, refusal_from_wire
 from understudy.control.wire_enums import LEVEL_OF, shown_name
 from understudy.domain.deployments import Arm
 from understudy.registry.v1 import registry_pb2
@@ -60,7 +60,8 @@ def print_status(found: Sequence[Status], output: Format) -> None:
 
 def _in_effect(state: registry_pb2.RouterModelState) -> str:
     """Return the acting champion, and the reasons for each part that is not in effect."""
-    withheld = [withheld_from_wire(each) for each in state.withheld]
+    told = model_state_from_wire(state)
+    withheld = told.withheld
     acting = f"@{state.champion}" if state.HasField("champion") else "no version"
     champion = f"champion {acting}"
     for part in withheld:
@@ -68,7 +69,9 @@ def _in_effect(state: registry_pb2.RouterModelState) -> str:
             because = part.reason.of(part.version)
             champion = f"declared champion @{part.version}, acting {acting}, because {because}"
     others = [str(part) for part in withheld if part.arm is not Arm.CHAMPION]
-    parts = "; ".join([champion, *others]) if withheld else f"{champion}; all parts are in effect"
+    others += told.lost_reserves
+    all_act = not (withheld or told.lost_reserves)
+    parts = f"{champion}; all parts are in effect" if all_act else "; ".join([champion, *others])
     return f"{state.model} revision {state.revision}: {parts}"
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from understudy.domain.acting import WithheldReason
 from understudy.domain.deployments import Arm, Deployment
-from understudy.domain.reports import WithheldPart
+from understudy.domain.reports import UnservableVersion, WithheldPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Effective:
     withheld: tuple[WithheldPart, ...]  # declared parts that are not in effect
     awaited: tuple[int, ...] = ()  # before the acting champion in line: ready, but no answer now
     stand_in: int | None = None  # after it in line: answers if nothing else can
-    unservable: tuple[int, ...] = ()  # versions of the revision whose inputs cannot be assembled
+    unservable: tuple[UnservableVersion, ...] = ()  # of the revision, in order of their numbers
 
     @property
     def champion_withheld(self) -> WithheldReason | None:
@@ -70,7 +70,7 @@ def decide_effective(
         tuple(_withheld(deployment, ready, champion, reasons)),
         awaited=tuple(line[:at]),
         stand_in=next((number for number in answering if number != champion), None),
-        unservable=tuple(sorted(unservable)),
+        unservable=tuple(UnservableVersion(*each) for each in sorted(unservable.items())),
     )
 
 

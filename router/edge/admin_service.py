@@ -175,6 +175,7 @@ def _state(model: LiveModel) -> RouterModelState:
         champion=model.effective.champion,
         effective=tuple(Challenger(each, weights[each]) for each in model.effective.challengers),
         withheld=model.effective.withheld,
+        unservable=model.effective.unservable,
     )
 
 

@@ -159,8 +159,8 @@ class RouterCollector(Collector):
             labels=("model", "version"),
         )
         for model in self._models:
-            for number in model.effective.unservable:
-                unservable.add_metric((model.deployment.model, str(number)), 1)
+            for each in model.effective.unservable:
+                unservable.add_metric((model.deployment.model, str(each.version)), 1)
             acting.add_metric(_acting(model), 1)
             name = (model.deployment.model,)
             revision.add_metric(name, model.deployment.revision)

@@ -235,6 +235,13 @@ async def test_a_poisoned_report_is_not_loaded_again(seeded: Path, spoilt: str) 
         ),
         (
             pb.ReportRouterRequest(
+                router_id="r",
+                models=[pb.RouterModelState(model="a", unservable=[pb.UnservableVersion()] * 101)],
+            ),
+            "models[0].unservable",
+        ),
+        (
+            pb.ReportRouterRequest(
                 router_id="r", models=[pb.RouterModelState(model="a", withheld=[pb.WithheldPart()])]
             ),
             "models[0].withheld[0].arm",

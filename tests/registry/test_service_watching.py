@@ -159,7 +159,10 @@ async def test_routers_are_seen_in_the_status(operator: Operator) -> None:
     part = pb.WithheldPart(
         arm=ARM_CHALLENGER, version=2, declared_bp=500, reason=WITHHELD_REASON_NOT_READY
     )
-    state = pb.RouterModelState(model="fraud", revision=3, champion=1, withheld=[part])
+    lost = pb.UnservableVersion(version=4, why="it reads no feature")
+    state = pb.RouterModelState(
+        model="fraud", revision=3, champion=1, withheld=[part], unservable=[lost]
+    )
     await operator.stub.ReportRouter(pb.ReportRouterRequest(router_id="r-1", models=[state]))
 
     status = await operator.stub.GetStatus(pb.GetStatusRequest())

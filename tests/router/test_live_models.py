@@ -34,7 +34,9 @@ async def test_a_version_that_cannot_be_assembled_takes_no_other_along(odd_numbe
 
     assert effective.champion == (5 if odd_number == 1 else 1)
     assert effective.challengers == (() if odd_number == 2 else (2,))
-    assert effective.unservable == (odd_number,)
+    ((unservable, why),) = [(each.version, each.why) for each in effective.unservable]
+    assert unservable == odd_number
+    assert "user@1:absent" in why
     told = {(part.version, part.reason) for part in effective.withheld}
     declared = {odd_number} - {4, 5}  # a fallback and a standby are no shares of traffic
     assert told == {(number, WithheldReason.UNSERVABLE) for number in declared}
@@ -80,7 +82,7 @@ async def test_an_unservable_champion_leaves_the_former_one_in_its_place() -> No
 async def test_a_plan_is_compiled_again_only_for_another_artifact() -> None:
     async with open_world() as world:
         await world.deploy(deployment(), ready={1: ["a"]}, specs=[odd(1)])
-        assert world.live().effective.unservable == (1,)
+        assert [each.version for each in world.live().effective.unservable] == [1]
 
         mended = replace(spec(1), artifact_digest="m" * 64)
         await world.deploy(deployment(revision=2), ready={1: ["a"]}, specs=[mended])

@@ -17,7 +17,12 @@ from understudy.domain.acting import ActingChampion, WithheldReason
 from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.deployments import Challenger
 from understudy.domain.placement import Placement
-from understudy.domain.reports import RouterModelState, ScorersReport, WithheldPart
+from understudy.domain.reports import (
+    RouterModelState,
+    ScorersReport,
+    UnservableVersion,
+    WithheldPart,
+)
 from understudy.domain.snapshots import ScorerHost, ScorerProcess
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -180,6 +185,7 @@ def model_state_from_wire(message: pb.RouterModelState) -> RouterModelState:
         champion=value_or_none(message, "champion"),
         effective=tuple(Challenger(c.version, c.weight_bp) for c in message.effective),
         withheld=tuple(withheld_from_wire(each) for each in message.withheld),
+        unservable=tuple(UnservableVersion(e.version, e.why) for e in message.unservable),
     )
 
 
@@ -200,6 +206,9 @@ def model_state_to_wire(state: RouterModelState) -> pb.RouterModelState:
                 why=part.why,
             )
             for part in state.withheld
+        ],
+        unservable=[
+            pb.UnservableVersion(version=each.version, why=each.why) for each in state.unservable
         ],
     )
 

@@ -43,6 +43,17 @@ class WithheldPart:
 
 
 @dataclass(frozen=True, slots=True)
+class UnservableVersion:
+    """A version of a revision whose inputs a router cannot assemble."""
+
+    version: int  # of an arm, the fallback, or on standby
+    why: str
+
+    def __str__(self) -> str:
+        return f"{WithheldReason.UNSERVABLE.of(self.version)} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
 class RouterModelState:
     """State of one model in one router."""
 
@@ -51,6 +62,14 @@ class RouterModelState:
     champion: int | None  # the version that acts as champion now; None if none can
     effective: tuple[Challenger, ...]  # the challengers in effect, with their weights
     withheld: tuple[WithheldPart, ...]
+    unservable: tuple[UnservableVersion, ...] = ()  # those of withheld parts included
+
+    @property
+    def lost_reserves(self) -> tuple[str, ...]:
+        """The fallback and the versions on standby that cannot be asked; lines for operators."""
+        told = {part.version for part in self.withheld}
+        lost = [each for each in self.unservable if each.version not in told]
+        return tuple(f"in reserve: {each}" for each in lost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3349,6 +3349,32 @@ class WatcherBelief(_message.Message):
 Global___WatcherBelief: _TypeAlias = WatcherBelief  # noqa: Y015
 
 @_typing.final
+class UnservableVersion(_message.Message):
+    """A version of a revision whose inputs a router cannot assemble."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Number of the version: of an arm, the fallback, or on standby."""
+    why: _builtins.str
+    """Reason, for operators. At most 1000 characters."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnservableVersion: _TypeAlias = UnservableVersion  # noqa: Y015
+
+@_typing.final
 class RouterModelState(_message.Message):
     """State of one model in one router."""
 
@@ -3359,6 +3385,7 @@ class RouterModelState(_message.Message):
     CHAMPION_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FIELD_NUMBER: _builtins.int
     WITHHELD_FIELD_NUMBER: _builtins.int
+    UNSERVABLE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     revision: _builtins.int
@@ -3373,6 +3400,10 @@ class RouterModelState(_message.Message):
     def withheld(self) -> _containers.RepeatedCompositeFieldContainer[Global___WithheldPart]:
         """Declared parts that are not in effect."""
 
+    @_builtins.property
+    def unservable(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnservableVersion]:
+        """Versions whose inputs the router cannot assemble, those of withheld parts included; at most 100."""
+
     def __init__(
         self,
         *,
@@ -3381,10 +3412,11 @@ class RouterModelState(_message.Message):
         champion: _builtins.int | None = ...,
         effective: _abc.Iterable[Global___Challenger] | None = ...,
         withheld: _abc.Iterable[Global___WithheldPart] | None = ...,
+        unservable: _abc.Iterable[Global___UnservableVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_champion", b"_champion", "champion", b"champion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_champion", b"_champion", "champion", b"champion", "effective", b"effective", "model", b"model", "revision", b"revision", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_champion", b"_champion", "champion", b"champion", "effective", b"effective", "model", b"model", "revision", b"revision", "unservable", b"unservable", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__champion: _TypeAlias = _typing.Literal["champion"]  # noqa: Y015
     _WhichOneofArgType__champion: _TypeAlias = _typing.Literal["_champion", b"_champion"]  # noqa: Y015
