@@ -22,6 +22,7 @@ from router.books.request_log import RequestLogLines
 from router.edge.admin_service import SERVICE as ADMIN_SERVICE
 from router.edge.admin_service import RouterAdminService, add_router_admin, model_states
 from router.edge.answers import ProtobufResponder
+from router.edge.entry import entry_guard
 from router.edge.inference_service import InferenceService
 from router.edge.metrics import RouterCollector
 from router.edge.score_stream import OpenLimits
@@ -47,6 +48,7 @@ from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, limited, serve_until_stopped, within
 from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
+from understudy.runtime.rpc_boundary import Guard
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2
@@ -74,8 +76,10 @@ async def serve(
 
     Raises:
         UnavailableError: the port cannot be opened.
-        InvalidInputError: the feature store's URL names no store.
+        InvalidInputError: the feature store's URL names no store, or the file of identities is not
+            usable.
     """
+    guard = entry_guard(settings.identities)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
     async with AsyncExitStack() as resources:
@@ -117,7 +121,9 @@ async def serve(
                 await _first_of(first, stop)
                 if not stop.is_set():  # otherwise it would serve for a moment without a snapshot
                     async with open_front(settings) as server:
-                        await _listen_and_drain(settings, pipeline, server, health, stop)
+                        await _listen_and_drain(
+                            *(settings, pipeline, server, health, stop), guard=guard
+                        )
             await own.aclose()  # before the mirrors end, which a hung shadow holds up
             pipeline.models.close(mirrors_within_s=settings.mirrors_end_s)
             begin_to_end()  # a hung scorer must not take the time of the logs
@@ -199,10 +205,12 @@ async def _listen_and_drain(
     server: Server,
     health: HealthSwitch,
     stop: asyncio.Event,
+    *,
+    guard: Guard,
 ) -> None:
     service = ScoringService(pipeline, service_limits(settings))
     inference = InferenceService(pipeline, service, is_ready=health.is_serving)
-    handlers = (service.handlers(), inference.handlers(), health.handlers())
+    handlers = (service.handlers(guard), inference.handlers(guard), health.handlers())
     server.add_generic_rpc_handlers(handlers)
     add_reflection(server, (scoring_pb2.DESCRIPTOR,))
     _log.info("listening", address=settings.listen)

@@ -41,6 +41,7 @@ class RouterSettings(AccessSettings):
     plaintext_callers: bool = (
         False  # serve callers in plaintext although the process has a certificate
     )
+    identities: Path | None = None  # file of the callers of the scoring port, with roles
     workers: int = Field(default=1, ge=1, le=64)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(
@@ -177,6 +178,8 @@ class RouterSettings(AccessSettings):
     def _callers_have_a_certificate(self) -> Self:
         if self.plaintext_callers and (self.tls_certificate is None or self.tls_callers):
             raise ValueError("plaintext_callers needs tls_certificate and no tls_callers")
+        if self.identities is not None and self.callers_transport.files.certificate is None:
+            raise ValueError("identities needs tls_certificate and no plaintext_callers")
         return self
 
     @model_validator(mode="after")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import trustme
 
-from registry.server.identities_file import read_identities, write_identities
 from stack.secret_files import write_secret
 from understudy.control.access import CA_FILE, TOKEN_FILE, access_in, access_of_environment
+from understudy.control.identities_file import read_identities, write_identities
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.identities import Identity, Role, Token
 from understudy.runtime.secret_files import read_secret

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from registry.cli.named_files import new_file
-from registry.server.identities_file import read_identities, write_identities
+from understudy.control.identities_file import read_identities, write_identities
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.domain.identities import Identity, Role, Token
 from understudy.runtime.command_line import CommandGroup

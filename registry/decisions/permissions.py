@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from understudy.domain.errors import PermissionRefusedError
-from understudy.domain.identities import Identity, Role
+from understudy.domain.identities import Identity, Role, require_role
 
 _READERS = frozenset(
     {Role.VIEWER, Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.CONTROLLER, Role.ADMIN}
@@ -58,11 +58,7 @@ def require_permission(call: str, identity: Identity) -> None:
     Raises:
         PermissionRefusedError: none may.
     """
-    allowed = ROLES_OF_CALL.get(call, frozenset())
-    if not identity.roles & allowed:
-        roles = ", ".join(sorted(identity.roles))
-        needed = ", ".join(sorted(allowed)) or "a role that does not exist"
-        raise PermissionRefusedError(f"{identity.name} ({roles}) may not {call}: it needs {needed}")
+    require_role(identity, call, ROLES_OF_CALL)
 
 
 def require_delegation(identity: Identity) -> None:

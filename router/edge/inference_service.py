@@ -16,6 +16,7 @@ from router.admission.admit import Asked
 from router.admission.intake import UnreadCall
 from router.calls.call import Call
 from router.decisions.priority import Priority
+from router.edge.entry import guarded_handlers
 from router.edge.infer_answers import JoinedRows
 from router.edge.infer_metadata import model_metadata
 from router.edge.infer_requests import MOST_VALUES, InferAsked, InferReader
@@ -32,7 +33,7 @@ from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.parsing import RequestForm, parsed
-from understudy.runtime.rpc_boundary import Context, peer_of
+from understudy.runtime.rpc_boundary import Context, Guard, open_to_all, peer_of
 
 _MOST_INPUTS = MOST_IN_A_REQUEST["entities"] + MOST_IN_A_REQUEST["features"]
 _FORM = RequestForm(
@@ -68,9 +69,9 @@ class InferenceService:
         self._is_ready = is_ready
         self._readers: dict[str, tuple[LiveModel, InferReader]] = {}  # of each model's revision
 
-    def handlers(self) -> grpc.GenericRpcHandler:
+    def handlers(self, guard: Guard = open_to_all) -> grpc.GenericRpcHandler:
         unary = grpc.unary_unary_rpc_method_handler
-        return grpc.method_handlers_generic_handler(
+        return guarded_handlers(
             SERVICE,
             {
                 "ServerLive": unary(self._guarded("ServerLive", self._server_live)),
@@ -81,6 +82,8 @@ class InferenceService:
                 "ModelInfer": unary(self._model_infer),
                 "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._model_stream_infer),
             },
+            guard,
+            self._on_refusal,
         )
 
     async def _model_infer(self, received: bytes, context: Context) -> bytes:

@@ -12,6 +12,7 @@ from router.admission.intake import UnreadCall
 from router.books.bounded_lines import RefusalLines
 from router.calls.call import Arrival, Call
 from router.decisions.priority import Priority
+from router.edge.entry import guarded_handlers
 from router.edge.explain import explain
 from router.edge.outcomes import OutcomeRecorder, rows_of_outcomes
 from router.edge.request_values import (
@@ -29,7 +30,7 @@ from understudy.domain.errors import OverloadedError, failure_kind_of
 from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.open_streams import OpenStreams, StreamLimits
 from understudy.runtime.parsing import RequestForm, parsed
-from understudy.runtime.rpc_boundary import Context, peer_of
+from understudy.runtime.rpc_boundary import Context, Guard, open_to_all, peer_of
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
@@ -77,14 +78,14 @@ class ScoringService:
             clocks=pipeline.clocks,
         )
 
-    def handlers(self) -> grpc.GenericRpcHandler:
+    def handlers(self, guard: Guard = open_to_all) -> grpc.GenericRpcHandler:
         """Return the generic handlers. Requests are bytes: unparsable ones are the caller's fault.
 
         (gRPC's own deserialiser would end such a call with UNKNOWN and a Python exception's text.)
         """
         unary = grpc.unary_unary_rpc_method_handler
         to_bytes = _serialized
-        return grpc.method_handlers_generic_handler(
+        return guarded_handlers(
             SERVICE,
             {
                 "Score": unary(self.score, None, None),
@@ -93,6 +94,8 @@ class ScoringService:
                 "ExplainAssignment": unary(self.explain_assignment, None, to_bytes),
                 "RecordOutcomes": unary(self.record_outcomes, None, to_bytes),
             },
+            guard,
+            self.count_refusal,
         )
 
     async def score(self, received: bytes, context: Context) -> bytes:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.server.identities_file import read_identities
 from tests.registry.commands import command, json_of
+from understudy.control.identities_file import read_identities
 from understudy.domain.identities import Role
 from understudy.runtime.exit_codes import OK, USAGE
 

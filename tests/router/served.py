@@ -19,7 +19,8 @@ from understudy.logs.batches import LogBatch
 from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.open_streams import StreamLimits
-from understudy.runtime.transport.transport import LOCAL
+from understudy.runtime.rpc_boundary import Guard, open_to_all
+from understudy.runtime.transport.transport import LOCAL, Transport
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 LIMITS = ServiceLimits(
@@ -48,6 +49,8 @@ async def open_served(
     reuse_port: bool = False,
     limits: ServiceLimits = LIMITS,
     log: Callable[[LogBatch], bool] | None = None,
+    guard: Guard = open_to_all,
+    transport: Transport = LOCAL,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Serve a deployment with champion 1, challenger 2, shadow 3 and a constant.
@@ -85,10 +88,10 @@ async def open_served(
         service = ScoringService(world.pipeline, limits)
         health = HealthSwitch((SERVICE, INFERENCE))
         inference = InferenceService(world.pipeline, service, is_ready=health.is_serving)
-        handlers = (service.handlers(), inference.handlers(), health.handlers())
+        handlers = (service.handlers(guard), inference.handlers(guard), health.handlers())
         server.add_generic_rpc_handlers(handlers)
         add_reflection(server, (scoring_pb2.DESCRIPTOR,))
-        port = LOCAL.bind(server, listen)
+        port = transport.bind(server, listen)
         target = f"127.0.0.1:{port}"
         async with started(server), grpc.aio.insecure_channel(target) as channel:
             yield Served(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from registry.app import open_registry
-from registry.server.identities_file import read_identities, write_identities
 from registry.settings import RegistrySettings
 from stack.access import IDENTITIES_FILE, StackAccess, prepare_access
 from understudy.control.client import RegistryClient
+from understudy.control.identities_file import read_identities, write_identities
 from understudy.domain.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from understudy.domain.identities import Identity, Role
 from understudy.runtime.free_port import free_port

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from registry.server.identities_file import read_identities, write_identities
 from stack.access import IDENTITIES_FILE
 from stack.processes import SCORERS
 from stack.training import CANDIDATES
@@ -21,6 +20,7 @@ from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.understudy_command import lines_until, output_of, running
 from tests.stack.waiting import until
 from understudy.client.async_scoring_client import AsyncScoringClient
+from understudy.control.identities_file import read_identities, write_identities
 from understudy.domain.changes import SetShadow
 from understudy.domain.identities import Identity, Role, Token
 from understudy.registry.v1 import registry_pb2 as pb

@@ -8,7 +8,13 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from understudy.domain.errors import Fault, InvalidInputError, raise_any, repeats
+from understudy.domain.errors import (
+    Fault,
+    InvalidInputError,
+    PermissionRefusedError,
+    raise_any,
+    repeats,
+)
 
 FORMAT = 1  # of a file of identities
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/+-]{0,199}")
@@ -25,6 +31,7 @@ class Role(StrEnum):
     CONTROLLER = "controller"  # changes deployments for others, as a program
     ROUTER = "router"
     HOST = "host"
+    CALLER = "caller"  # scores, over a router's port
     ADMIN = "admin"  # all but votes, and the reports of routers and hosts
 
 
@@ -72,6 +79,19 @@ class Identities:
     @cached_property
     def _by_certificate(self) -> dict[str, Identity]:
         return {each.certificate: each for each in self.all if each.certificate is not None}
+
+
+def require_role(identity: Identity, call: str, table: Mapping[str, frozenset[Role]]) -> None:
+    """Return if one of the roles of `identity` may make `call`, by a table of roles for each call.
+
+    Raises:
+        PermissionRefusedError: none may, or the call is not in the table.
+    """
+    allowed = table.get(call, frozenset())
+    if not identity.roles & allowed:
+        roles = ", ".join(sorted(identity.roles))
+        needed = ", ".join(sorted(allowed)) or "a role that does not exist"
+        raise PermissionRefusedError(f"{identity.name} ({roles}) may not {call}: it needs {needed}")
 
 
 def identities_from_document(document: object) -> Identities:

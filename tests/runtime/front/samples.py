@@ -36,6 +36,7 @@ class SampleService:
             "Hold": grpc.unary_unary_rpc_method_handler(self.hold),
             "Trace": grpc.unary_unary_rpc_method_handler(self.trace),
             "Peer": grpc.unary_unary_rpc_method_handler(self.peer),
+            "Names": grpc.unary_unary_rpc_method_handler(self.names),
             "Counts": grpc.unary_unary_rpc_method_handler(self.counts),
             "HoldStream": grpc.unary_stream_rpc_method_handler(self.hold_stream),
             "Repeat": grpc.unary_stream_rpc_method_handler(self.repeat),
@@ -76,6 +77,9 @@ class SampleService:
 
     async def peer(self, _request: bytes, context: Context) -> bytes:
         return context.peer().encode()
+
+    async def names(self, _request: bytes, context: Context) -> bytes:
+        return b" ".join(context.auth_context().get("x509_subject_alternative_name", []))
 
     async def counts(self, _request: bytes, _context: Context) -> bytes:
         return f"{self.begun} {self.cancelled}".encode()

@@ -60,3 +60,29 @@ def test_a_front_keeps_callers_without_a_certificate_out(front: str, tmp_path: P
         found = [answer(served.address, each) for each in (ours, others, none)]
 
     assert found == [Code.OK, Code.UNAVAILABLE, Code.UNAVAILABLE]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_front_knows_the_names_of_a_caller_by_its_certificate_alone(
+    front: str, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ours")
+    asks = Transport(authority.files_of(HOST), asks_callers=True)
+    ours = Transport(authority.files_of("shop.example", "b.example", folder="caller"))
+    forged = (("x-forwarded-client-cert", "By=a;Hash=b;DNS=admin.example"),)
+
+    with (
+        served_front(front, transport=asks, trust=ours) as served,
+        ours.open_blocking_channel(served.address) as channel,
+    ):
+        names = unary(channel, "Names", metadata=forged)(b"")
+
+    assert names == b"shop.example b.example"
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_front_without_certificates_believes_no_name(front: str) -> None:
+    forged = (("x-forwarded-client-cert", "By=a;Hash=b;DNS=admin.example"),)
+
+    with served_front(front) as served, LOCAL.open_blocking_channel(served.address) as channel:
+        assert unary(channel, "Names", metadata=forged)(b"") == b""

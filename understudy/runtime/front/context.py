@@ -12,6 +12,8 @@ from understudy.runtime.front.frames import decoded_metadata, encoded_message, e
 from understudy.runtime.front.stream_writer import Headers, StreamWriter
 
 _NOT_METADATA = (b":", b"grpc-", b"host", b"te", b"content-type", b"x-forwarded-")
+_CERTIFICATE = "x-forwarded-client-cert"  # set by Envoy, which removes any of the caller's
+_CERTIFICATE_NAMES = "x509_subject_alternative_name"  # as grpc calls them
 _NO_METADATA: Headers = ()
 _OK_TRAILERS: Headers = ((b"grpc-status", b"0"),)
 
@@ -153,10 +155,20 @@ class AsgiContext(grpc.aio.ServicerContext[Any, Any]):
         return None
 
     def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        return {}
+        """Return the names of the caller's certificate, as Envoy has checked it; empty without one."""
+        names = [name for text in self.texts_of(_CERTIFICATE) for name in _dns_names(text)]
+        return {_CERTIFICATE_NAMES: names} if names else {}
 
     def cancelled(self) -> bool:
         return self.end is not None
+
+
+def _dns_names(text: str) -> list[bytes]:
+    """Return the names in a header of Envoy's, `By=…;Hash=…;DNS=a;DNS=b`; none of another form."""
+    parts = [part.partition("=") for part in text.split(";")]
+    if not {key for key, _, _ in parts} <= {"By", "Hash", "DNS"}:
+        return []
+    return [value.encode() for key, _, value in parts if key == "DNS"]
 
 
 def _headers_of(metadata: Any) -> Headers:

@@ -142,7 +142,7 @@ def _connections(front: EnvoyFront) -> Config:
         # Otherwise a caller's x-forwarded-for would be its address, of which streams are counted.
         "use_remote_address": True,
         "skip_xff_append": True,
-        "forward_client_cert_details": "SANITIZE",
+        **_names_of_callers(asked=front.secrets is not None and front.secrets.callers is not None),
         "generate_request_id": False,
         "server_header_transformation": "PASS_THROUGH",
         "local_reply_config": {"mappers": [_pushback()]},
@@ -153,6 +153,16 @@ def _connections(front: EnvoyFront) -> Config:
             {**_cap(_STREAM_CAP, front.most_streams), "disabled": True},
             _application(front),
         ],
+    }
+
+
+def _names_of_callers(*, asked: bool) -> Config:
+    """Return the part that names callers to the application, never by a header of their own."""
+    if not asked:
+        return {"forward_client_cert_details": "SANITIZE"}
+    return {
+        "forward_client_cert_details": "SANITIZE_SET",
+        "set_current_client_cert_details": {"dns": True},
     }
 
 
