@@ -35,6 +35,7 @@ from registry.server.proofs import Proofs
 from registry.server.reading_service import Parts
 from registry.server.receive_artifact import UploadLimits
 from registry.server.recheck import Recheck
+from registry.server.refusal_book import RefusalBook
 from registry.server.rollback_targets import RollbackTargets
 from registry.server.seating import Seating
 from registry.server.service import RegistryService, add_registry
@@ -76,6 +77,7 @@ class OpenRegistry:
     rollback_targets: RollbackTargets
     anchors: Anchors | None  # None: heads of the audit log are not handed over
     database_review: DatabaseReview
+    refusals: RefusalBook
 
 
 @asynccontextmanager
@@ -165,11 +167,12 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             ),
             database_review=DatabaseReview(engine, _utc_now, settings.verify_every_s),
         )
+        refusals = RefusalBook(live, engine, _utc_now, believes=settings.identities is None)
         unread = Unread(settings.unread_limits)
         server = await resources.enter_async_context(
             open_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         )
-        add_registry(RegistryService(parts), server, unread, guard)
+        add_registry(RegistryService(parts), server, unread, guard, refusals)
         health = add_health_and_reflection(server, [SERVICE_NAME])
         yield OpenRegistry(
             server,
@@ -180,6 +183,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             rollback_targets,
             _anchors(settings, parts.proofs),
             parts.database_review,
+            refusals,
         )
 
 
@@ -195,6 +199,7 @@ async def serve(settings: RegistrySettings) -> None:
         tasks = [
             owned.create_task(opened.rollback_targets.review()),
             owned.create_task(opened.database_review.keep_reviewed()),
+            owned.create_task(opened.refusals.keep_written()),
         ]
         if opened.anchors is not None:
             tasks.append(owned.create_task(opened.anchors.keep_anchored()))
@@ -207,6 +212,7 @@ async def serve(settings: RegistrySettings) -> None:
         )
         for task in tasks:
             task.cancel()
+        await opened.refusals.write()
 
 
 async def _end_watches(stop: asyncio.Event, watchers: Watchers) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from registry.decisions.audit_chain import RecordedRow, first_break
 from registry.decisions.recorded_objects import Kind, Subject, discrepancies, objects_of
-from registry.store import audit_log, lineage, marks, revisions, schema, versions, votes
+from registry.decisions.refusals import RefusalRow, first_broken
+from registry.store import audit_log, lineage, marks, refusals, revisions, schema, versions, votes
 from registry.store.artifacts import ArtifactStore
 from registry.store.raw_rows import altered_objects, raw_rows
 from registry.store.schema import Row
@@ -137,6 +138,7 @@ class _Judge:
         self._votes()
         count = self._revisions()
         recorded = tuple(audit_log.entry_from_row(row) for row in self.tables("audit"))
+        self._refusals(lineages[0].digest if lineages else "")
         self._compare(recorded, lineages[0].digest if lineages else "")
         return VerifiedTables(recorded, tuple(stored), count, tuple(self.faults), collected)
 
@@ -147,10 +149,19 @@ class _Judge:
             self.faults.insert(0, f"the chain breaks at row {broken_at}")
         self.faults += [*ledger.faults, *discrepancies(ledger.objects, self.present)]
 
+    def _refusals(self, genesis: str) -> None:
+        rows = self._read("refusals", _refusal_from_row, _refusal_row_of)
+        broken_at = first_broken([(each.row, each.stored) for each in rows], genesis)
+        if broken_at is not None:
+            self.faults.append(f"the chain of refusals breaks at row {broken_at}")
+
     def _settings(self) -> None:
         found = [(row["name"], row["value"]) for row in self.tables("registry")]
-        if found != [("schema_version", schema.SCHEMA_VERSION)]:
-            accepted = f"schema_version {schema.SCHEMA_VERSION}"
+        rows = len(list(self.tables("refusals")))
+        expected = [("schema_version", schema.SCHEMA_VERSION)]
+        expected = [*([(refusals.COUNT, rows)] if rows else []), *expected]
+        if sorted(found, key=str) != expected:
+            accepted = ", ".join(f"{name} {value}" for name, value in expected)
             self.faults.append(f"table registry: read {found}; accepted: {accepted}")
 
     def _versions(self) -> list[StoredVersion]:
@@ -220,6 +231,26 @@ class _Judge:
                 self.faults.append(f"{_named(table, row)}: {', '.join(odd)} not as written")
             found.append(value)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusals:
+    """A row of the chain of refused attempts, and its stored digest."""
+
+    row: RefusalRow
+    stored: str
+
+    @property
+    def digest(self) -> str:
+        return self.row.digest
+
+
+def _refusal_from_row(row: Row) -> _Refusals:
+    return _Refusals(*refusals.row_from_row(row))
+
+
+def _refusal_row_of(read: _Refusals) -> dict[str, Any]:
+    return refusals.row_of((read.row, read.stored))
 
 
 def _check_plain(row: Row) -> None:

@@ -9,7 +9,7 @@ import typer
 from registry.cli.arguments import parse_version
 from registry.cli.named_files import new_file, text_of, trusted_keys
 from registry.cli.options import AnyModel, ModelOrVersion, Number, Registry
-from registry.cli.output import print_audit
+from registry.cli.output import print_audit, shown_time
 from registry.cli.paging import Limit, say_more
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire_values import GREATEST_NUMBER
@@ -63,6 +63,42 @@ def list_(
     if response.has_more:
         say_more(f"--before {response.entries[0].sequence}")
     _fail_by(response.faults)
+
+
+@app.command()
+def refusals(
+    *,
+    limit: Limit = 100,
+    before: Annotated[
+        int | None,
+        typer.Option(min=1, max=GREATEST_NUMBER, help="number of a row; list those before it"),
+    ] = None,
+    registry: Registry = DEFAULT_REGISTRY,
+    output: Output = Format.TABLE,
+) -> None:
+    """List refused attempts, by minute, caller, call and reason; they are written once a minute."""
+    with RegistryClient(registry) as client:
+        page = client.refusals_page(pb.ListRefusalsRequest(limit=limit, before=before))
+    if output is Format.JSON:
+        print_json(message_value(page))
+    else:
+        Screen().table(
+            ("#", "minute", "by", "from", "call", "reason", "attempts"),
+            [
+                (
+                    str(each.sequence),
+                    shown_time(each.minute),
+                    each.actor or "no name",
+                    each.peer,
+                    each.call,
+                    each.reason,
+                    str(each.attempts),
+                )
+                for each in page.refusals
+            ],
+        )
+    if page.has_more:
+        say_more(f"--before {page.refusals[0].sequence}")
 
 
 @app.command()

@@ -44,6 +44,7 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "ListRevisions": _READERS,
         "ListRollbackTargets": _READERS,
         "ListAudit": _READERS,
+        "ListRefusals": _READERS,
         "VerifyRegistry": _READERS,
         "ExportAudit": _READERS,
         "GetAuditHead": _READERS,

@@ -47,9 +47,10 @@ class Authentication:
             PermissionRefusedError: no role of the caller allows the call.
         """
         proven = self._known.prove(context)
-        require_permission(call, proven.identity)
         proof = Proof.TOKEN if proven.by_token else Proof.CERTIFICATE
+        # Before the check: a refusal is recorded under the proven name.
         _caller.set(ProvenCaller(proven.identity, proof))
+        require_permission(call, proven.identity)
 
     def names_with(self, role: Role) -> frozenset[str]:
         """Return the callers who have a role, as the file was last read."""

@@ -41,6 +41,19 @@ def actor_of(context: Context) -> Actor:
     return Actor(actor, Proof.UNPROVEN, peer_of(context), other)
 
 
+def name_of(context: Context, *, believes: bool) -> str:
+    """Return the name of a caller whose call may be refused; empty for none.
+
+    Args:
+        context: of the call.
+        believes: whether the claim in its metadata counts as a name.
+    """
+    if (proven := proven_caller()) is not None:
+        return proven.identity.name
+    claims = [str(value) for key, value in context.invocation_metadata() or () if key == ACTOR_KEY]
+    return claims[0] if believes and claims and _is_name(claims[0]) else ""
+
+
 def log_facts(actor: Actor) -> dict[str, str]:
     """Return the actor as facts of a line in the log."""
     facts = {"actor": actor.name, "proof": actor.proof.value, "peer": actor.peer}

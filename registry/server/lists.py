@@ -16,12 +16,13 @@ from registry.server.wire import (
     revision_to_wire,
     stored_version_to_wire,
 )
-from registry.store import audit_log, marks, revisions, versions
+from registry.store import audit_log, marks, refusals, revisions, versions
 from registry.version_past import origin_of
 from understudy.control.wire_values import (
     GREATEST_NUMBER,
     ref_from_wire,
     time_faults,
+    timestamp,
     value_or_none,
 )
 from understudy.domain.errors import Fault, NotFoundError, raise_any
@@ -115,6 +116,40 @@ def audit_page(connection: Connection, request: pb.ListAuditRequest) -> pb.ListA
     )
     return pb.ListAuditResponse(
         entries=[audit_to_wire(each) for each in reversed(found)], has_more=has_more
+    )
+
+
+def refusals_page(
+    connection: Connection, request: pb.ListRefusalsRequest
+) -> pb.ListRefusalsResponse:
+    """Return a page of the refused attempts, oldest first.
+
+    Raises:
+        InvalidInputError: the limit or `before` is invalid.
+    """
+    before, limit = value_or_none(request, "before"), value_or_none(request, "limit")
+    raise_any(
+        [
+            *number_faults(limit, "limit", _MOST_ROWS),
+            *number_faults(before, "before", GREATEST_NUMBER),
+        ]
+    )
+    most = _MOST_ROWS if limit is None else limit
+    found, has_more = _cut(refusals.page_of(connection, before=before, limit=most + 1), most)
+    return pb.ListRefusalsResponse(
+        refusals=[
+            pb.Refusal(
+                sequence=each.sequence,
+                minute=timestamp(each.minute_ns),
+                actor=each.actor,
+                peer=each.peer,
+                call=each.call,
+                reason=each.reason,
+                attempts=each.attempts,
+            )
+            for each in reversed(found)
+        ],
+        has_more=has_more,
     )
 
 

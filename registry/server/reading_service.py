@@ -25,7 +25,13 @@ from registry.server.deployment_change import (
     Changes,
 )
 from registry.server.fetches import Fetches
-from registry.server.lists import audit_page, revisions_page, version_message, versions_page
+from registry.server.lists import (
+    audit_page,
+    refusals_page,
+    revisions_page,
+    version_message,
+    versions_page,
+)
 from registry.server.live_state import LiveState
 from registry.server.proofs import Proofs
 from registry.server.recheck import Recheck
@@ -164,6 +170,11 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
         page.chain_intact = not verified.faults
         page.faults.extend(verified.faults)
         return page
+
+    async def ListRefusals(  # noqa: N802
+        self, request: pb.ListRefusalsRequest, context: Context
+    ) -> pb.ListRefusalsResponse:
+        return await self._read(lambda c: refusals_page(c, request))
 
     async def VerifyRegistry(  # noqa: N802
         self, request: pb.VerifyRegistryRequest, context: Context

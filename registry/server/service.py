@@ -43,7 +43,14 @@ from registry.server.wire import (
 from understudy.domain.errors import PermissionRefusedError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
-from understudy.runtime.rpc_boundary import AnswerRoom, Guard, TakesHandlers, add_bounded, peer_of
+from understudy.runtime.rpc_boundary import (
+    AnswerRoom,
+    Failed,
+    Guard,
+    TakesHandlers,
+    add_bounded,
+    peer_of,
+)
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
 _log = structlog.get_logger()
@@ -194,12 +201,16 @@ def _require_own_report(host_id: str) -> None:
 
 
 def add_registry(
-    service: RegistryService, server: TakesHandlers, answers: AnswerRoom, guard: Guard
+    service: RegistryService,
+    server: TakesHandlers,
+    answers: AnswerRoom,
+    guard: Guard,
+    failed: Failed,
 ) -> None:
     """Let `server` answer with `service` the calls that `guard` lets pass.
 
-    `answers`: the room for unread answers.
+    `answers`: the room for unread answers; `failed`: is told of each call that fails.
     """
     require_table_of(method.name for method in _SERVICE.methods)
     add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service)
-    add_bounded(server, add, REPORT_FORMS, answers, guard)
+    add_bounded(server, add, REPORT_FORMS, answers, guard, failed)

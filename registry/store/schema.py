@@ -200,6 +200,21 @@ approval_policies = Table(
     Column("at_ns", BigInteger, nullable=False),
 )
 
+# Refused attempts, in a chain of their own.
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("minute_ns", BigInteger, nullable=False),  # begin of the minute
+    Column("actor", Text, nullable=False),  # empty: no name
+    Column("peer", Text, nullable=False),
+    Column("call", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),  # FailureKind
+    Column("attempts", BigInteger, nullable=False),
+    Column("previous_digest", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
 # Not covered by the audit log: reports of other processes, openings of the database, and loads that
 # the registry tries again after a loss. A table that is not named here is verified.
 VOLATILE_TABLES = frozenset({"acting", "epochs", "host_reports", "loads"})
@@ -213,6 +228,7 @@ for _table in (
     epochs,
     votes,
     approval_policies,
+    refusals,
 ):
     for _verb in ("UPDATE", "DELETE"):
         event.listen(

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from registry.app import open_registry
+from registry.app import OpenRegistry, open_registry
 from registry.settings import RegistrySettings
 from tests.runtime.transport.authorities import Authority
 from understudy.domain.identities import Role
@@ -45,6 +45,7 @@ class ProvenRegistry:
     target: str
     authority: Authority
     identities: Path
+    opened: OpenRegistry
 
     @property
     def trust(self) -> Transport:
@@ -80,7 +81,7 @@ async def proven_registry(
         await opened.server.start()
         opened.health.turn(Health.SERVING)
         try:
-            yield ProvenRegistry(f"{HOST}:{opened.port}", authority, identities)
+            yield ProvenRegistry(f"{HOST}:{opened.port}", authority, identities, opened)
         finally:
             opened.watchers.close()
             await opened.server.stop(0.2)

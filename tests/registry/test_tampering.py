@@ -16,8 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from registry.approve_version import PolicyRequest, Voter, VoteRequest
 from registry.decisions.actors import Actor, Proof
 from registry.decisions.approvals import VoteKind
+from registry.decisions.refusals import Attempt, Attempts
+from registry.store import refusals
 from registry.store.artifacts import ArtifactStore
-from registry.store.database import open_database, reading
+from registry.store.database import open_database, reading, writing
 from registry.store.schema import VOLATILE_TABLES
 from registry.store.versions import StoredVersion, list_versions
 from registry.verify_registry import verify_artifacts, verify_database
@@ -37,6 +39,7 @@ NAMES = {
     "marks": "fraud@2",
     "named_versions": "table named_versions",
     "votes": "fraud@2",
+    "refusals": "refusals",
     "approval_policies": "fraud",
 }
 
@@ -74,6 +77,9 @@ def _vote(directory: Path) -> None:
     bob = Actor("bob", Proof.TOKEN)
     voter.vote(VoteRequest(VersionRef("fraud", 2), VoteKind.APPROVE, None, None, bob, "r", False))
     voter.set_policy(PolicyRequest("fraud", 1, bob, "r", dry_run=False))
+    attempt = Attempt("mallory", "ipv4:10.0.0.9", "SetBlock", "permission_refused")
+    with writing(engine) as connection:
+        refusals.append(connection, Attempts().with_one(attempt, 60_000_000_001))
     engine.dispose()
 
 

@@ -74,6 +74,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "verify", "fraud@1", *AWAY), UNAVAILABLE),
     (("registry", "explain", "r1", *LOGS, *AWAY), USAGE),
     (("registry", "audit", "list", *AWAY), UNAVAILABLE),
+    (("registry", "audit", "refusals", *AWAY), UNAVAILABLE),
     (("registry", "audit", "head", *AWAY), UNAVAILABLE),
     (("registry", "audit", "verify", *AWAY), UNAVAILABLE),
     (("registry", "audit", "verify", "--export", NOWHERE), USAGE),

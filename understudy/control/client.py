@@ -194,6 +194,9 @@ class RegistryClient:
     def audit_page(self, request: pb.ListAuditRequest) -> pb.ListAuditResponse:
         return self._call(self._stub.ListAudit, request, timeout_s=_CHECK_TIMEOUT_S)
 
+    def refusals_page(self, request: pb.ListRefusalsRequest) -> pb.ListRefusalsResponse:
+        return self._call(self._stub.ListRefusals, request)
+
     def verify(self, ref: VersionRef | None = None) -> pb.VerifyRegistryResponse:
         """Let the registry verify all rows, and the artifact of one version, or of all."""
         named = None if ref is None else pb.VersionRef(model=ref.model, number=ref.number)

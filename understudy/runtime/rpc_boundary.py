@@ -24,11 +24,18 @@ Forms = Mapping[type[Message], RequestForm[Any]]
 # Is called with the context and the name of the call before a request is read; raises to refuse it.
 Guard = Callable[[Context, str], None]
 
+# Is told of each call that fails, with the context, the name of the call and the failure.
+Failed = Callable[[Context, str, Exception], None]
+
 _NO_FORMS: Forms = MappingProxyType({})
 
 
 def open_to_all(_context: Context, _rpc: str) -> None:
     """Refuse no call: the guard of services that only their own machine can reach."""
+
+
+def ignore_failure(_context: Context, _rpc: str, _error: Exception) -> None:
+    """Do nothing: failed calls are counted elsewhere."""
 
 
 class TakesHandlers(Protocol):
@@ -57,6 +64,7 @@ def add_bounded(
     forms: Iterable[RequestForm[Any]] = (),
     answers: AnswerRoom | None = None,
     guard: Guard = open_to_all,
+    failed: Failed = ignore_failure,
 ) -> None:
     """Let `server` answer with a generated servicer, whose requests are counted before they are read.
 
@@ -66,13 +74,14 @@ def add_bounded(
         forms: bounds of requests; a kind without one has the general bounds.
         answers: the room of its answers; None if nothing bounds those that are not read.
         guard: refuses calls before their requests are read.
+        failed: is told of each call that fails, also by the guard.
     """
     recorded = _RecordedHandlers()
     add(recorded)
     by_kind = {form.kind: form for form in forms}
     for service, handlers in recorded.by_service.items():
         bounded = {
-            rpc: bounded_handler(rpc, handler, by_kind, answers, guard)
+            rpc: bounded_handler(rpc, handler, by_kind, answers, guard, failed)
             for rpc, handler in handlers.items()
             if not _is_generated(handler)  # gRPC answers UNIMPLEMENTED
         }
@@ -85,21 +94,22 @@ def bounded_handler(
     forms: Forms = _NO_FORMS,
     answers: AnswerRoom | None = None,
     guard: Guard = open_to_all,
+    failed: Failed = ignore_failure,
 ) -> Any:
     """Return a handler of the same shape that takes bytes; `handler` has a generated deserialiser."""
     kind = handler.request_deserializer.__self__
     behaviour = _behaviour_of(handler) if answers is None else _kept(handler, answers)
     form = forms.get(kind) or RequestForm(kind)
     if handler.request_streaming and handler.response_streaming:
-        run = _stream_stream(_Entry(rpc, guard), behaviour, form)
+        run = _stream_stream(_Entry(rpc, guard, failed), behaviour, form)
         return grpc.stream_stream_rpc_method_handler(run, None, _bytes_of)
     if handler.request_streaming:
-        run = _stream_unary(_Entry(rpc, guard), behaviour, form)
+        run = _stream_unary(_Entry(rpc, guard, failed), behaviour, form)
         return grpc.stream_unary_rpc_method_handler(run, None, _bytes_of)
     if handler.response_streaming:
-        run = _unary_stream(_Entry(rpc, guard), behaviour, form)
+        run = _unary_stream(_Entry(rpc, guard, failed), behaviour, form)
         return grpc.unary_stream_rpc_method_handler(run, None, _bytes_of)
-    run = _unary_unary(_Entry(rpc, guard), behaviour, form)
+    run = _unary_unary(_Entry(rpc, guard, failed), behaviour, form)
     return grpc.unary_unary_rpc_method_handler(run, None, _bytes_of)
 
 
@@ -122,17 +132,22 @@ async def answering(context: Context, rpc: str) -> AsyncIterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The entry of one call: its name, and the guard."""
+    """The entry of one call: its name, the guard, and the observer of failures."""
 
     rpc: str
     guard: Guard
+    failed: Failed
 
     @asynccontextmanager
     async def admitted(self, context: Context) -> AsyncIterator[None]:
         """Ask the guard, and convert a failure in the block to its gRPC status."""
         async with answering(context, self.rpc):
-            self.guard(context, self.rpc)
-            yield
+            try:
+                self.guard(context, self.rpc)
+                yield
+            except Exception as error:
+                self.failed(context, self.rpc, error)
+                raise
 
 
 class _RecordedHandlers:

@@ -95,6 +95,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.ListRefusals = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/ListRefusals',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRefusalsRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRefusalsResponse.FromString,
+                _registered_method=True)
         self.VerifyRegistry = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/VerifyRegistry',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.VerifyRegistryRequest.SerializeToString,
@@ -299,6 +304,16 @@ class RegistryServiceServicer(object):
         """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
         INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRefusals(self, request, context):
+        """Lists a page of the refused attempts, oldest first, folded by minute, caller, call and reason. They are
+        written once a minute.
+
+        INVALID_ARGUMENT: limit or before is out of range.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -524,6 +539,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'ListRefusals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRefusals,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRefusalsRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListRefusalsResponse.SerializeToString,
             ),
             'VerifyRegistry': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyRegistry,
@@ -926,6 +946,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/ListAudit',
             understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRefusals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/ListRefusals',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListRefusalsRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListRefusalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -128,6 +128,12 @@ class RegistryServiceStub:
 
     INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
     """
+    ListRefusals: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRefusalsRequest, _registry_pb2.ListRefusalsResponse]
+    """Lists a page of the refused attempts, oldest first, folded by minute, caller, call and reason. They are
+    written once a minute.
+
+    INVALID_ARGUMENT: limit or before is out of range.
+    """
     VerifyRegistry: _grpc.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]
     """Verifies the registry: the chain of the audit log, every row of every table against it, and every
     byte of the artifacts, all hashed anew. Faults are not an error. It may take minutes.
@@ -311,6 +317,12 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
     INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
+    """
+    ListRefusals: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRefusalsRequest, _registry_pb2.ListRefusalsResponse]  # type: ignore[assignment]
+    """Lists a page of the refused attempts, oldest first, folded by minute, caller, call and reason. They are
+    written once a minute.
+
+    INVALID_ARGUMENT: limit or before is out of range.
     """
     VerifyRegistry: _aio.UnaryUnaryMultiCallable[_registry_pb2.VerifyRegistryRequest, _registry_pb2.VerifyRegistryResponse]  # type: ignore[assignment]
     """Verifies the registry: the chain of the audit log, every row of every table against it, and every
@@ -564,6 +576,18 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists a page of the audit log, oldest first, after verifying all of it, unless that is skipped.
 
         INVALID_ARGUMENT: not a valid name of a model, or limit or before is out of range.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRefusals(
+        self,
+        request: _registry_pb2.ListRefusalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListRefusalsResponse, _abc.Awaitable[_registry_pb2.ListRefusalsResponse]]:
+        """Lists a page of the refused attempts, oldest first, folded by minute, caller, call and reason. They are
+        written once a minute.
+
+        INVALID_ARGUMENT: limit or before is out of range.
         """
 
     @_abc_1.abstractmethod
