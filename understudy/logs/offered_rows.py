@@ -147,5 +147,5 @@ def _shared(path: Path, folder: bytes) -> tuple[mmap.mmap | None, int | None]:
         if file is not None:
             os.close(file)
         return None, None
-    memory[: len(folder)] = folder  # last: without it the file is nobody's, and stays
+    memory[: len(folder)] = folder  # last: a file without it stays
     return memory, file
