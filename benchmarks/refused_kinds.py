@@ -2,17 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import grpc
+import psutil
 
 from benchmarks.model import ENTITY, MODEL
 from benchmarks.request_path import SCORE_METHOD
+from understudy.control.identity import ACTOR_KEY
 from understudy.registry.v1 import registry_pb2
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SCORING = "/understudy.scoring.v1.ScoringService/"
-_REGISTRY = "/understudy.registry.v1.RegistryService/"
+REGISTRY = "/understudy.registry.v1.RegistryService/"
 _MIB = 1 << 20
 _LARGE_BYTES = 64 << 10
 _NO_MESSAGE = b"\x0a\x05abc"
+
+
+class Shape(Enum):
+    """The shape of a method, by its name in grpc."""
+
+    UNARY = "unary_unary"
+    ANSWERED_BY_STREAM = "unary_stream"
+    UPLOAD = "stream_unary"
+    STREAM = "stream_stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +37,45 @@ class Kind:
     name: str
     path: str
     body: bytes
+    shape: Shape = Shape.UNARY
+    status: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT
+
+    async def call(self, channel: grpc.aio.Channel, *, timeout_s: float) -> None:
+        """Make the call, and return if it is refused as expected, scored, or answered by the floor.
+
+        Raises:
+            AioRpcError: it ended with another status.
+        """
+        method: Any = getattr(channel, self.shape.value)(self.path)
+        is_sent_as_stream = self.shape in {Shape.UPLOAD, Shape.STREAM}
+        call = method(
+            iter((self.body,)) if is_sent_as_stream else self.body,
+            timeout=timeout_s,
+            metadata=((ACTOR_KEY, "benchmark"),),
+        )
+        try:
+            if self.shape in {Shape.ANSWERED_BY_STREAM, Shape.STREAM}:
+                async for _ in call:
+                    pass
+            else:
+                await call
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not self.status:
+                raise
 
     @property
     def is_large(self) -> bool:
         """True if its bytes are most of its cost."""
         return len(self.body) > _LARGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server, its process, and a channel to it."""
+
+    name: str
+    process: psutil.Process
+    channel: grpc.aio.Channel
 
 
 def refused_by_router() -> Sequence[Kind]:
@@ -42,6 +91,12 @@ def refused_by_router() -> Sequence[Kind]:
         Kind("RecordOutcomes, 10,000 without a label", SCORING + "RecordOutcomes", outcomes),
         Kind("Score, no message", SCORE_METHOD, _NO_MESSAGE),
         Kind("health, no message", "/grpc.health.v1.Health/Check", _NO_MESSAGE),
+        Kind(
+            "reflection, no message",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            _NO_MESSAGE,
+            Shape.STREAM,
+        ),
     )
 
 
@@ -51,11 +106,11 @@ def refused_by_registry() -> Sequence[Kind]:
     return (
         Kind(
             "registry: ReportScorers, 10,001 scorers",
-            _REGISTRY + "ReportScorers",
+            REGISTRY + "ReportScorers",
             report.SerializeToString(),
         ),
-        Kind("registry: ChangeDeployment, no message", _REGISTRY + "ChangeDeployment", _NO_MESSAGE),
-        Kind("registry: GetStatus, no message", _REGISTRY + "GetStatus", _NO_MESSAGE),
+        Kind("registry: ChangeDeployment, no message", REGISTRY + "ChangeDeployment", _NO_MESSAGE),
+        Kind("registry: GetStatus, no message", REGISTRY + "GetStatus", _NO_MESSAGE),
     )
 
 

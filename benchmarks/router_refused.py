@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psutil
 
 from benchmarks.refused_kinds import (
     Kind,
+    Target,
     refused_by_registry,
     refused_by_router,
 )
+from benchmarks.refused_while_full import Hold, refused_by_full_registry
 from benchmarks.request_path import SCORE_METHOD, RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.runtime.free_port import free_port
@@ -36,23 +37,20 @@ _MIB = 1 << 20
 class Meter:
     """The cost of calls of one kind to one process, over several turns."""
 
-    name: str
-    process: psutil.Process
-    channel: Any
+    target: Target
     calls: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
     peaks_mib: list[float] = field(default_factory=list)
 
     async def turn(self, kind: Kind, seconds: float) -> None:
-        call: Any = self.channel.unary_unary(kind.path)
-        await _repeat(call, kind.body, seconds / 4)  # caches and the allocator
-        began_s, cpu_s = time.monotonic(), _cpu_s(self.process)
-        async with _peak_mib(self.process) as samples:
-            self.calls += await _repeat(call, kind.body, seconds)
+        await _repeat(self.target.channel, kind, seconds / 4)  # caches and the allocator
+        began_s, cpu_s = time.monotonic(), _cpu_s(self.target.process)
+        async with _peak_mib(self.target.process) as samples:
+            self.calls += await _repeat(self.target.channel, kind, seconds)
         self.peaks_mib.append(max(samples))
         self.seconds += time.monotonic() - began_s
-        self.cpu_s += _cpu_s(self.process) - cpu_s
+        self.cpu_s += _cpu_s(self.target.process) - cpu_s
 
     @property
     def cpu_us(self) -> float:
@@ -78,23 +76,17 @@ async def measure_refused(effort: Effort, folder: Path) -> list[Row]:
         rows += [
             await _measured(kind, registry, floor, router, effort) for kind in refused_by_registry()
         ]
+        rows += [
+            await _measured(full.kind, registry, floor, router, effort, full.hold)
+            for full in refused_by_full_registry(registry)
+        ]
         return [*rows, await _many(router, effort)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    name: str
-    process: psutil.Process
-    channel: Any
-
-    def meter(self) -> Meter:
-        return Meter(self.name, self.process, self.channel)
 
 
 @asynccontextmanager
 async def _three_servers(
     folder: Path,
-) -> AsyncIterator[tuple[RequestPath, tuple[_Target, _Target, _Target]]]:
+) -> AsyncIterator[tuple[RequestPath, tuple[Target, Target, Target]]]:
     """Start a router, a registry, and a server that reads nothing."""
     registry, floor = (f"127.0.0.1:{free_port()}" for _ in range(2))
     directory = str(folder / "registry")
@@ -118,18 +110,24 @@ async def _three_servers(
         ):
             channels = {"router": to_router, "registry": to_registry, "floor": to_floor}
             targets = [
-                _Target(name, psutil.Process(pids[name]), channel)
+                Target(name, psutil.Process(pids[name]), channel)
                 for name, channel in channels.items()
             ]
             yield path, (targets[0], targets[1], targets[2])
 
 
 async def _measured(
-    kind: Kind, target: _Target, floor: _Target, scorer: _Target, effort: Effort
+    kind: Kind,
+    target: Target,
+    floor: Target,
+    scorer: Target,
+    effort: Effort,
+    hold: Hold = nullcontext,
 ) -> Row:
-    refusing, transport, scoring = target.meter(), floor.meter(), scorer.meter()
+    refusing, transport, scoring = Meter(target), Meter(floor), Meter(scorer)
     for _ in range(max(2, effort.rounds)):
-        await refusing.turn(kind, effort.seconds)
+        async with hold():
+            await refusing.turn(kind, effort.seconds)
         await transport.turn(kind, effort.seconds / 2)
         await scoring.turn(_scored(), effort.seconds / 2)
     most_us = _MOST_TIMES * scoring.cpu_us + transport.cpu_us
@@ -138,7 +136,7 @@ async def _measured(
         requests_per_s=round(refusing.calls / refusing.seconds, 1),
         goal=f"CPU <= {_MOST_TIMES} x a Score + transport ({most_us:.0f} us)",
         met=refusing.cpu_us <= most_us,
-        cpu_us_per_request={refusing.name: refusing.cpu_us},
+        cpu_us_per_request={target.name: refusing.cpu_us},
         note=(
             f"{len(kind.body)} bytes, {refusing.calls} calls, peak of memory "
             f"{refusing.growth_mib:+.1f} MiB; a Score {scoring.cpu_us:.0f} us, "
@@ -147,7 +145,7 @@ async def _measured(
     )
 
 
-async def _many(router: _Target, effort: Effort) -> Row:
+async def _many(router: Target, effort: Effort) -> Row:
     """Make 10^5 refused calls of all kinds, and compare the peaks of memory of the quarters."""
     kinds = refused_by_router()
     large = [kind for kind in kinds if kind.is_large]
@@ -175,9 +173,9 @@ async def _many(router: _Target, effort: Effort) -> Row:
     )
 
 
-async def _call_each(channel: Any, coming: Any) -> None:
+async def _call_each(channel: grpc.aio.Channel, coming: Iterator[Kind]) -> None:
     for kind in coming:
-        await _refused(channel.unary_unary(kind.path), kind.body)
+        await kind.call(channel, timeout_s=_CALL_LIMIT_S)
 
 
 def _scored() -> Kind:
@@ -200,28 +198,19 @@ async def _peak_mib(process: psutil.Process) -> AsyncIterator[list[float]]:
         sampling.cancel()
 
 
-async def _repeat(call: Any, body: bytes, seconds: float) -> int:
+async def _repeat(channel: grpc.aio.Channel, kind: Kind, seconds: float) -> int:
     """Make calls for that time, a few at once; return their number."""
     until_s = time.monotonic() + seconds
-    counts = await asyncio.gather(*(_call_until(call, body, until_s) for _ in range(_IN_FLIGHT)))
+    counts = await asyncio.gather(*(_call_until(channel, kind, until_s) for _ in range(_IN_FLIGHT)))
     return sum(counts)
 
 
-async def _call_until(call: Any, body: bytes, until_s: float) -> int:
+async def _call_until(channel: grpc.aio.Channel, kind: Kind, until_s: float) -> int:
     calls = 0
     while time.monotonic() < until_s or not calls:
-        await _refused(call, body)
+        await kind.call(channel, timeout_s=_CALL_LIMIT_S)
         calls += 1
     return calls
-
-
-async def _refused(call: Any, body: bytes) -> None:
-    """Make a call that is refused, scored, or answered by the floor."""
-    try:
-        await call(body, timeout=_CALL_LIMIT_S)
-    except grpc.aio.AioRpcError as error:
-        if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
-            raise
 
 
 def _resident_mib(process: psutil.Process) -> float:
