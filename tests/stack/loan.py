@@ -6,40 +6,21 @@ loan@3  merchant, user: the same in another order
 loan@4  user, and two features that only requests supply
 """
 
-import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 from sklearn.linear_model import LogisticRegression
 
-from stack.conversion import GOLDEN_TOLERANCE, PROBABILITIES, convert, converted_scores
-from stack.conversion import write_artifact as write_converted
-from understudy.control.client import NewVersion
-from understudy.domain.features import FeatureRef
-from understudy.domain.versions import ScoreOutput
+from understudy import train
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.stores import open_writer
-from understudy.features.views import load_views, views_of
-from understudy.provenance.capture import (
-    CodeFacts,
-    EvaluationFacts,
-    capture_provenance,
-    compare_with_champion,
-    conversion_facts,
-    dataset_facts,
-    start_run,
-)
-from understudy.provenance.code_facts import InstalledCode
-from understudy.provenance.estimator_facts import parameter_facts, seed_facts
-from understudy.provenance.metrics import classifier_metrics
+from understudy.features.views import load_views
 from understudy.runtime.distribution import SERVING
 
 MODEL = "loan"
-AUTHOR = "ada@lab"
 USER = ("user@1:a", "user@1:b")
 FEATURE_SETS = {
     1: USER,
@@ -72,19 +53,40 @@ _VIEWS = {
         },
     ]
 }
+_DEFAULTS = """
+[tool.understudy]
+views = "views.yaml"
+lockfile = "environment.lock"
+[tool.understudy.people]
+owner = "risk team"
+contact = "risk@example.org"
+approver = "grace@lab"
+[tool.understudy.policy]
+intended_use = "tests only"
+licence = "Apache-2.0"
+revalidate_after_days = 300
+"""
+_CODE = train.InstalledCode(SERVING, ("understudy.domain",))
 _TRAINED_ON, _ROWS = 250, 400
 _WINDOW = (datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """The folder with everything about the model."""
+    """The files of an author and of an operator of the model, in a folder."""
 
     folder: Path
 
+    def write(self) -> None:
+        """Write the views, and the facts that are the same for all versions."""
+        self.folder.mkdir(parents=True)
+        (self.folder / "views.yaml").write_text(yaml.safe_dump(_VIEWS))
+        (self.folder / "pyproject.toml").write_text(_DEFAULTS)
+        (self.folder / "environment.lock").write_text("numpy==2\n")
+
     def load_features(self, store_url: str) -> None:
         """Write a record for users u0 to u9 and merchants m0 to m9."""
-        views = {view.name: view for view in self._views()}
+        views = {view.name: view for view in load_views(self.folder / "views.yaml")}
         writer = open_writer(store_url)
         at_ms = round(datetime.now(UTC).timestamp() * 1000)
         for name, values in (("user", {"a": 0.5, "b": 0.25}), ("merchant", {"m": 1.5})):
@@ -94,92 +96,36 @@ class Loan:
             )
         writer.close_now()
 
-    def version(self, number: int, *, champion: str | None = None) -> NewVersion:
-        """Train, convert and describe a version; `champion`: that of the time, if there is one."""
+    def register(self, number: int, registry: str) -> None:
+        """Train and register a version, measured beside the champion of the time."""
         refs = FEATURE_SETS[number]
-        random = np.random.default_rng(number)
-        x = random.normal(size=(_ROWS, len(refs))).astype(np.float32)
-        is_integer = [ref.endswith(":serial") for ref in refs]
-        x[:, is_integer] = np.round(x[:, is_integer])
-        y = (x.sum(axis=1) + random.normal(size=_ROWS) / 2 > 0).astype(np.int64)
-        artifact = self.folder / f"loan-{number}"
-        record = self._record(number, artifact, x, y, champion)
-        return NewVersion(
-            model=MODEL,
-            artifact_dir=artifact,
-            provenance_json=json.dumps(record, default=str),
-            views=views_of([FeatureRef.parse(ref) for ref in refs], self._views()),
-            score_output=ScoreOutput(PROBABILITIES, 1),
-            reason="a test",
+        started = train.start_run(
+            MODEL,
+            features=refs,
+            seeds={"rows": number},
+            registry=registry,
+            directory=self.folder,
+            entry_point="tests.stack.loan",
+            installed=_CODE,
         )
-
-    def _views(self) -> Any:
-        file = self.folder / "views.yaml"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump(_VIEWS))
-        return load_views(file)
-
-    def _record(
-        self, number: int, artifact: Path, x: Any, y: Any, champion: str | None
-    ) -> dict[str, Any]:
-        run = start_run(builder="pytest")
-        model = LogisticRegression().fit(x[:_TRAINED_ON], y[:_TRAINED_ON])
-        onnx = convert(model, width=x.shape[1])
-        write_converted(artifact, onnx, golden_rows=x[:8])
-        lockfile = self.folder / "environment.lock"
-        lockfile.write_text("numpy==2\n")
-        kept = slice(_TRAINED_ON, _ROWS)
-        scores = converted_scores(onnx, x[kept])
-        training = _dataset("train", x[:_TRAINED_ON], y[:_TRAINED_ON])
-        evaluation = _dataset("kept", x[kept], y[kept])
-        metrics = classifier_metrics(
-            y[kept], scores, dataset=evaluation["content"], threshold=0.5, seed=1
-        )
-        refs = FEATURE_SETS[number]
-        return capture_provenance(
-            artifact_dir=artifact,
-            parameters=parameter_facts(model),
-            seeds=seed_facts(model, {"split": number}),
-            run=run,
-            training=training,
-            evaluation=evaluation,
-            split={"method": "random", "seed": number, "description": "the last rows are kept"},
-            feature_set=list(refs),
-            views=list(views_of([FeatureRef.parse(ref) for ref in refs], self._views())),
-            facts=EvaluationFacts(
-                metrics,
-                0.5,
-                compare_with_champion(champion, metrics[0], 0.9) if champion is not None else None,
-            ),
-            conversion=conversion_facts(model.predict_proba(x[kept])[:, 1], scores, tolerance=1e-4),
-            code=CodeFacts(
-                self.folder, "tests.stack.loan", InstalledCode(SERVING, ("understudy.domain",))
-            ),
-            people={
-                "owner": "risk team",
-                "author": AUTHOR,
-                "contact": "risk@example.org",
-                "approver": "grace@lab",
-            },
-            policy={
-                "intended_use": "tests only",
-                "decision_threshold": 0.5,
-                "fallback_score": 0.5,
-                "revalidate_by": (datetime.now(UTC) + timedelta(days=300)).date(),
-                "licence": "Apache-2.0",
-            },
-            golden_tolerance=GOLDEN_TOLERANCE,
-            lockfile=lockfile,
-        )
-
-
-def _dataset(name: str, x: Any, y: Any) -> dict[str, Any]:
-    return dataset_facts(
-        name,
-        uri=f"memory:{name}",
-        arrays=(x, y),
-        rows=len(x),
-        window=_WINDOW,
-        label="paid back within 90 days",
-        labels_matured_at=_WINDOW[1],
-    )
+        with started as run:
+            random = np.random.default_rng(number)
+            x = random.normal(size=(_ROWS, len(refs))).astype(np.float32)
+            is_integer = [ref.endswith(":serial") for ref in refs]
+            x[:, is_integer] = np.round(x[:, is_integer])
+            y = (x.sum(axis=1) + random.normal(size=_ROWS) / 2 > 0).astype(np.int64)
+            training, kept = (x[:_TRAINED_ON], y[:_TRAINED_ON]), (x[_TRAINED_ON:], y[_TRAINED_ON:])
+            run.data(
+                training,
+                kept,
+                uri=f"memory:{number}",
+                label="paid back within 90 days",
+                window=_WINDOW,
+                labels_matured_at=_WINDOW[1],
+                split="random",
+                seed=number,
+            )
+            run.model(LogisticRegression().fit(*training))
+            run.evaluate(threshold=0.5)
+            run.policy(decision_threshold=0.5, fallback_score=0.5)
+            assert run.register(reason="a test").number == number

@@ -14,11 +14,11 @@ import pytest
 from stack.data_directory import DataDirectory
 from stack.processes import ROUTER, loopback_addresses, open_stack
 from stack.router_books import read_books
-from tests.stack.loan import AUTHOR, MODEL, Loan
+from tests.stack.loan import MODEL, Loan
 from tests.stack.waiting import until
 from understudy.client.answers import ScoreAnswer
 from understudy.client.async_scoring_client import AsyncScoringClient
-from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.client import RegistryClient
 from understudy.domain.changes import (
     Change,
     DeployChampion,
@@ -95,10 +95,11 @@ async def running_rollout(
         open_stack(directory, loopback_addresses(), workers=1) as stack,
         AsyncScoringClient(stack.addresses.router, timeout_s=60.0) as client,
     ):
+        loan.write()
         loan.load_features(directory.features_url)
-        with RegistryClient(stack.addresses.registry, actor=AUTHOR) as registry:
+        with RegistryClient(stack.addresses.registry) as registry:
             for number in (1, 2, 3):
-                register(registry, loan.version(number))
+                await asyncio.to_thread(loan.register, number, stack.addresses.registry)
             yield Rollout(registry, directory, []), client, loan, stack
 
 
@@ -113,8 +114,7 @@ async def test_no_step_of_a_rollout_refuses_a_caller_or_moves_a_unit(tmp_path: P
             running = [tasks.create_task(each.call_for_ever(client)) for each in (user, both)]
             rollout.callers += [user, both]
             await rollout.change(SetShadow(2, 10_000))
-            added = await asyncio.to_thread(loan.version, 4, champion=f"{MODEL}@1")
-            await asyncio.to_thread(register, rollout.registry, added)
+            await asyncio.to_thread(loan.register, 4, stack.addresses.registry)
             await rollout.change(SetShadow(4, 10_000, refuses_defaults=True))
             running.append(tasks.create_task(basket.call_for_ever(client)))
             rollout.callers.append(basket)
@@ -143,11 +143,6 @@ async def test_no_step_of_a_rollout_refuses_a_caller_or_moves_a_unit(tmp_path: P
     assert strict.ok > 0
     assert len(keys) == 1, "every request has the same user"
     assert "merchnt" in typo
-
-
-def register(registry: RegistryClient, version: NewVersion) -> None:
-    answer = registry.register(version)
-    assert answer.HasField("version"), answer.report.findings
 
 
 async def refusal_of(call: Any) -> str:
