@@ -20,7 +20,7 @@ from understudy.runtime.exit_codes import OK, REFUSED, USAGE
 
 pytestmark = pytest.mark.long
 
-NAMES = ("sklearn_model", "lightgbm_model", "xgboost_model", "onnx_model")
+NAMES = ("sklearn_model", "lightgbm_model", "xgboost_model", "catboost_model", "onnx_model")
 FACTS = """
 window = [2025-01-01T00:00:00Z, 2025-07-01T00:00:00Z]
 labels_matured_at = 2025-08-01T00:00:00Z
@@ -63,7 +63,7 @@ def run(folder: Path, *arguments: str, expect: int = OK) -> str:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a checkout with a script that has logged four models, and files of rows beside it."""
+    """Return a checkout with a script that has logged five models, and files of rows beside it."""
     place = tmp_path_factory.mktemp("mlflow")
     for name, seed in (("training", 1), ("evaluation", 2)):
         x, y = rows_of(seed)

@@ -8,8 +8,10 @@ Each model is registered under the name of its flavour, with the alias `candidat
 import sys
 from typing import Any
 
+import catboost
 import lightgbm
 import mlflow
+import mlflow.catboost
 import mlflow.lightgbm
 import mlflow.onnx
 import mlflow.sklearn
@@ -43,6 +45,9 @@ boosted = lightgbm.LGBMClassifier(n_estimators=10, random_state=3, verbose=-1, n
 log("lightgbm_model", mlflow.lightgbm, boosted.fit(x, y), x, serialization_format="cloudpickle")
 trees = xgboost.XGBClassifier(n_estimators=10, random_state=3, n_jobs=1)
 log("xgboost_model", mlflow.xgboost, trees.fit(x, y), x)
+options = {"verbose": 0, "allow_writing_files": False, "thread_count": 1}
+oblivious = catboost.CatBoostClassifier(iterations=10, random_seed=3, **options)
+log("catboost_model", mlflow.catboost, oblivious.fit(x, y), x)
 matrix = x.to_numpy("float32")
 file = to_onnx(
     LogisticRegression(random_state=3).fit(matrix, y), matrix[:1], options={"zipmap": False}
