@@ -1,5 +1,7 @@
 """Certificates over real connections: demanded, checked, and replaced while calls go on."""
 
+import os
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -194,3 +196,18 @@ class TestFiles:
 
         with pytest.raises(InvalidInputError, match=rf"^tls_{field}: "):
             files.read()
+
+
+@pytest.mark.parametrize("scheme", ["unix:", "unix://"])
+async def test_a_socket_is_for_our_user_alone_whatever_the_mask(
+    scheme: str, tmp_path: Path
+) -> None:
+    before = os.umask(0)
+    try:
+        async with open_server() as server:
+            LOCAL.bind(server, f"{scheme}{tmp_path / 's'}")
+            mode = stat.S_IMODE((tmp_path / "s").stat().st_mode)
+    finally:
+        os.umask(before)
+
+    assert mode == 0o700

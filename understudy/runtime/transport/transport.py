@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import grpc
@@ -13,6 +14,8 @@ from understudy.runtime.transport.tls_files import FollowedFiles, TlsFiles, TlsM
 
 Options = Sequence[tuple[str, int | str]]
 
+_SOCKET_FILE = "unix:"
+_OURS_ALONE = 0o700
 _NAME_TO_PROVE = "grpc.ssl_target_name_override"
 _log = structlog.get_logger()
 
@@ -110,6 +113,9 @@ class Transport:
             raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?") from error
         if port == 0:
             raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
+        if listen.startswith(_SOCKET_FILE):
+            # The kernel then lets processes of our user connect, and no others, whatever the mask.
+            Path(listen.removeprefix(_SOCKET_FILE)).chmod(_OURS_ALONE)
         return port
 
     def _channel_credentials(self, target: str, named: str) -> grpc.ChannelCredentials | None:
