@@ -15,8 +15,8 @@ from stack.traffic import Traffic
 from stack.training import CONVERSION_TOLERANCE, MODEL, Patients, Trained
 from stack.up import show_addresses
 from understudy.comparison.compare import ComparisonReport
+from understudy.comparison.render.number_texts import number_text
 from understudy.comparison.render.page import page_of
-from understudy.comparison.render.texts import number_text
 from understudy.domain.deployments import DegradationLevel
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format

@@ -70,7 +70,7 @@ def test_a_comparison_is_shown_with_its_intervals(run: Run) -> None:
     for text in (
         "shadow 9 against 7",
         "3000 pairs of 3000 requests, 3000 units",
-        "3000 of 3000 sent rows (100.00%)",
+        "3000 of 3000 rows that it was to score (100.00%)",
         "no row was lost",
         "+0.000000 [+0.000000, +0.000000]",
         "no row flips",
@@ -116,7 +116,7 @@ def test_rows_that_were_lost_by_their_score_allow_no_conclusion(run: Run, margin
     code, shown, told = run("--model", "lossy")
 
     assert code == exit_codes.INCONCLUSIVE
-    assert "2850 of 3000 sent rows (95.00%)" in shown
+    assert "2850 of 3000 rows that it was to score (95.00%)" in shown
     assert "rows were lost by their score" in told
 
 
@@ -124,7 +124,7 @@ def test_too_large_a_loss_allows_no_conclusion(run: Run) -> None:
     code, _, told = run("--model", "lossy", "--least-kept", "0.99")
 
     assert code == exit_codes.INCONCLUSIVE
-    assert "95.0% of the rows sent to it; at least 99.0% are needed" in told
+    assert "95.0% of the rows that it was to score; at least 99.0% are needed" in told
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,11 @@ from pathlib import Path
 
 from understudy.comparison.decisions.verdict import Shown, Verdict
 from understudy.comparison.evidence.engine import MEMORY_LIMIT
+from understudy.comparison.evidence.offered import (
+    read_identity,
+    read_offered,
+    read_own_shadow,
+)
 from understudy.comparison.evidence.pairs import read_evidence
 from understudy.comparison.evidence.rows import (
     Latency,
@@ -22,6 +27,7 @@ from understudy.comparison.evidence.version_pairs import require_pair, version_p
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
+from understudy.comparison.sections.noise import Inputs, Noise, inputs_of, noise_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
 from understudy.comparison.sections.slices import SliceComparison, compare_slices
@@ -42,6 +48,8 @@ class ComparisonReport:
     plan: Plan
     rows: RowCensus
     coverage: Coverage
+    inputs: Inputs
+    noise: Noise | None  # None: no shadow of the champion's own version was logged
     scores: ScoreComparison | None  # None: fewer than two pairs
     flips: Flips | None  # None: no threshold was given, or fewer than two pairs
     outcomes: OutcomeCensus
@@ -79,6 +87,9 @@ def compare(
         pair = require_pair(version_pairs(reader, question), question)
         plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)
+        offered = read_offered(reader, question, pair)
+        identity = read_identity(reader, question, pair)
+        own = read_own_shadow(reader, question, pair, plan.threshold)
         columns = read_slice_columns(reader, question.model, plan.slices, plan.slices_file)
         forms = unit_forms(
             log_dir,
@@ -91,6 +102,7 @@ def compare(
     coverage = coverage_of(
         SentRows(is_lost, rows.champion, rows.unit, rows.label),
         least_kept=plan.least_kept,
+        offered=offered,
         unit_forms=forms,
         left_out=reader.left_out,
     )
@@ -105,6 +117,8 @@ def compare(
         plan=plan,
         rows=evidence.census,
         coverage=coverage,
+        inputs=inputs_of(identity, confidence=plan.confidence),
+        noise=noise_of(own, threshold=plan.threshold, confidence=plan.confidence),
         scores=scores,
         flips=flips,
         outcomes=evidence.outcomes,

@@ -115,7 +115,7 @@ _LOGGED = f"""
            status = 'ok' AND isfinite(score) AND coalesce(isfinite(shadow_score), false) AS usable
     FROM shadow
     WHERE model = $model AND shadow_version = $shadow AND version = $champion
-      AND status IN ('ok', 'error', 'timeout')
+      AND status NOT IN ('sampled_out', 'defaulted')  -- left out by declaration, not lost
       AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
       AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
 """  # noqa: S608 - texts of ours

@@ -82,9 +82,9 @@ class PairedRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentRows:
-    """The rows that were sent to the shadow, answered or not, in columns of equal length n."""
+    """The rows that the shadow was to score, answered or not, in columns of equal length n."""
 
-    is_lost: NDArray[np.bool_]  # an error or a timeout, and no later answer
+    is_lost: NDArray[np.bool_]  # dropped, an error or a timeout, and no later answer
     champion: NDArray[np.float64]
     unit: Labels
     label: NDArray[np.float64]  # NaN if there is no outcome
@@ -120,7 +120,7 @@ class Latency:
 class Evidence:
     """The contents of the logs on one pair of versions."""
 
-    rows: PairedRows  # that were sent; the shadow's score is NaN where it was lost
+    rows: PairedRows  # that it was to score; the shadow's score is NaN where it was lost
     is_lost: NDArray[np.bool_]
     census: RowCensus
     outcomes: OutcomeCensus

@@ -6,14 +6,17 @@ from understudy.domain.errors import InconclusiveError, InvalidInputError
 
 
 def version_pairs(reader: Engine, question: Question) -> tuple[VersionPair, ...]:
-    """Return the pairs of versions in the log that fit the question, most recent first."""
+    """Return the pairs of versions in the log that fit the question, most recent first.
+
+    A shadow of the champion's own version shows noise: it is a pair only for who names it.
+    """
     found = reader.rows(
         """
         SELECT shadow_version AS shadow, version AS champion, count(*) AS rows,
                min(at_utc) AS first_at, max(at_utc) AS last_at
         FROM shadow
         WHERE model = $model
-          AND ($shadow IS NULL OR shadow_version = $shadow)
+          AND (shadow_version = $shadow OR ($shadow IS NULL AND shadow_version <> version))
           AND (version = $champion OR ($champion IS NULL AND arm = 'champion'))
           AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
           AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))

@@ -2,7 +2,8 @@
 
 from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.evidence.arms import ArmCensus
-from understudy.comparison.render.texts import Facts, number_text
+from understudy.comparison.render.coverage_texts import Facts
+from understudy.comparison.render.number_texts import number_text
 from understudy.runtime.terminal.plain_text import shown
 from understudy.statistics.sample_ratio import SampleRatio
 

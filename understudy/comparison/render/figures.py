@@ -1,10 +1,13 @@
 """The figures of a comparison, as charts. Pure."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.render.svg import Chart, Mark, Role, Series
+from understudy.comparison.sections.coverage import CoveredPeriod
 from understudy.comparison.sections.curves import Curves, VersionCurves
+from understudy.runtime.terminal.plain_text import shown
 from understudy.statistics.calibration import Calibration, Reliability
 
 _DIAGONAL = Series("", ((0.0, 0.0), (1.0, 1.0)))
@@ -27,6 +30,8 @@ def figures_of(report: ComparisonReport) -> list[Chart]:
         charts.append(_reliability(classes.calibration))
     if report.scores is not None and len(report.scores.days) > 1:
         charts.append(_days(report))
+    if len(report.coverage.periods) > 1:
+        charts.append(_coverage(report.coverage.periods))
     return charts
 
 
@@ -108,6 +113,23 @@ def _reliability(calibration: Calibration) -> Chart:
         ],
         x_range=_UNIT,
         y_range=_UNIT,
+    )
+
+
+def _coverage(periods: Sequence[CoveredPeriod]) -> Chart:
+    scored = tuple((float(at), each.answered / each.offered) for at, each in enumerate(periods))
+    degraded = tuple((float(at), each.degraded / each.offered) for at, each in enumerate(periods))
+    first, last = shown(periods[0].since), shown(periods[-1].since)
+    return Chart(
+        title=f"Rows offered, {first} to {last}: share that the shadow scored (dashed), "
+        "share of degraded answers",
+        x_label="period",
+        y_label="share of rows",
+        series=[
+            Series("scored", scored, role="shadow"),
+            Series("degraded", degraded, role="champion"),
+        ],
+        y_range=(0.0, 1.02),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from understudy.comparison.compare import ComparisonReport
-from understudy.comparison.evidence import slice_columns
+from understudy.comparison.evidence import offered, slice_columns
 from understudy.comparison.evidence.pairs import QUERIES
 from understudy.comparison.render import html, slice_texts, texts
 from understudy.comparison.render.figures import figures_of
@@ -22,9 +22,14 @@ def page_of(report: ComparisonReport) -> str:
             *html.refusals(report.coverage.refusals, report.coverage.warnings),
             *_tables(report),
             *html.figures(figures_of(report)),
-            *html.queries(QUERIES if report.slices is None else QUERIES | slice_columns.QUERIES),
+            *html.queries(_queries(report)),
         ],
     )
+
+
+def _queries(report: ComparisonReport) -> dict[str, str]:
+    of_slices = {} if report.slices is None else slice_columns.QUERIES
+    return QUERIES | offered.QUERIES | of_slices
 
 
 def _tables(report: ComparisonReport) -> Iterable[str]:

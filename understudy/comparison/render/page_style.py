@@ -40,5 +40,6 @@ pre { overflow-x: auto; font-size: 0.8rem; padding: 0.6rem; border: 1px solid va
   .headed th[scope=row], .headed td { display: block; border: 0; padding: 0.1rem 0; }
   .headed th[scope=row] { color: var(--ink); font-weight: 600; } .headed td:empty { display: none; }
   .headed td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); } }
-@media print { main { max-width: none; padding: 0; } details { display: none; } }
+@media print { main { max-width: none; padding: 0; } pre { white-space: pre-wrap; font-size: 0.6rem; border: 0; }
+  details::details-content { content-visibility: visible; display: block; block-size: auto; } }
 """

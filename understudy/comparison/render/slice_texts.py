@@ -1,6 +1,6 @@
 """The slices of a comparison as rows of text."""
 
-from understudy.comparison.render.texts import number_text
+from understudy.comparison.render.number_texts import number_text
 from understudy.comparison.sections.slices import SliceComparison
 from understudy.statistics.slices import SliceFinding
 

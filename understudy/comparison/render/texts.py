@@ -7,18 +7,17 @@ from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.decisions.verdict import Judged
 from understudy.comparison.evidence.rows import Latency, WorstPair
 from understudy.comparison.plan import Plan
-from understudy.comparison.sections.coverage import Coverage
+from understudy.comparison.render.coverage_texts import Facts, coverage_facts, noise_facts
+from understudy.comparison.render.number_texts import interval_text, number_text, optional_text
 from understudy.comparison.sections.quality import ClassQuality
 from understudy.comparison.sections.scores import ScoreComparison
 from understudy.runtime.terminal.plain_text import shown
 from understudy.statistics.calibration import Calibration
 from understudy.statistics.decisions import DecisionQuality, Flips
 from understudy.statistics.errors import ErrorComparison
-from understudy.statistics.loss import LossDependence
-from understudy.statistics.measures import Number, PairedMeasure
+from understudy.statistics.measures import PairedMeasure
 
 Row = tuple[str, str, str, str]  # name, answered, shadow, difference
-Facts = list[tuple[str, object]]
 MEASURES = ("", "answered", "shadow", "shadow - answered")
 JUDGED = ("measure", "margin", "shadow - answered", "conclusion", "rows", "rows needed")
 WORST = ("request", "candidate", "answered at", "answered", "shadow", "outcome")
@@ -26,7 +25,11 @@ WORST = ("request", "candidate", "answered at", "answered", "shadow", "outcome")
 
 def fact_tables(report: ComparisonReport) -> list[tuple[str, Facts]]:
     """Return titles and facts of the sections that are not measures of both versions."""
-    tables = [("rows", _row_facts(report)), ("coverage", _coverage_facts(report.coverage))]
+    tables = [
+        ("rows", _row_facts(report)),
+        ("coverage", coverage_facts(report.coverage)),
+        ("inputs and noise", noise_facts(report.inputs, report.noise)),
+    ]
     if report.scores is not None:
         tables.append(("differences of single rows", _distance_facts(report.scores)))
     if report.flips is not None:
@@ -158,29 +161,6 @@ def measure_row(name: str, measure: PairedMeasure) -> Row:
     )
 
 
-def number_text(number: Number, sign: str = "") -> str:
-    """Return the estimate with its interval, or with the reason for which it has none."""
-    found = interval_text(number.estimate, number.lower, number.upper, sign=sign)
-    if found is not None:
-        return found
-    if number.estimate is None:
-        return number.why
-    return f"{number.estimate:{sign}.6f} (no interval: {number.why})"
-
-
-def interval_text(
-    estimate: float | None, lower: float | None, upper: float | None, sign: str = ""
-) -> str | None:
-    """Return "estimate [lower, upper]"; None if one of them is unknown."""
-    if estimate is None or lower is None or upper is None:
-        return None
-    return f"{estimate:{sign}.6f} [{lower:{sign}.6f}, {upper:{sign}.6f}]"
-
-
-def optional_text(value: float | None, otherwise: str = "undefined") -> str:
-    return otherwise if value is None else f"{value:.6f}"
-
-
 def margins_origin(plan: Plan, first_at: datetime) -> str:
     """Return the origin of the margins, for rows from `first_at` on; "" without margins."""
     if plan.margins is None:
@@ -223,27 +203,6 @@ def _row_facts(report: ComparisonReport) -> Facts:
         ("left out", f"{rows.duplicates} duplicates, {rows.not_finite} not finite"),
         ("outcomes", truth),
     ]
-
-
-def _coverage_facts(coverage: Coverage) -> Facts:
-    share = "none was sent" if coverage.kept_share is None else f"{coverage.kept_share:.2%}"
-    facts: Facts = [
-        ("answered by the shadow", f"{coverage.kept} of {coverage.sent} sent rows ({share})"),
-        ("lost by score", _loss_text(coverage.by_score)),
-        ("lost by outcome", _loss_text(coverage.by_outcome)),
-        ("effective units", f"{coverage.effective_units:.1f}"),
-    ]
-    facts += [("REFUSED", reason) for reason in coverage.refusals]
-    facts += [("warning", reason) for reason in coverage.warnings]
-    return facts
-
-
-def _loss_text(loss: LossDependence) -> str:
-    chance = loss.chance
-    found = interval_text(chance.estimate, chance.lower, chance.upper)
-    if found is None:
-        return chance.why
-    return f"chance {found} that a lost row has the higher one; 0.5 if neutral"
 
 
 def _distance_facts(scores: ScoreComparison) -> Facts:

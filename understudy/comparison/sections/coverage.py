@@ -1,10 +1,13 @@
 """Coverage: which rows were compared, and whether the others allow a conclusion."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
+from understudy.comparison.evidence.offered import OfferedRows
 from understudy.comparison.evidence.rows import SentRows
 from understudy.comparison.evidence.unit_forms import warnings_of
 from understudy.domain.logged_ids import StatedIds
@@ -16,16 +19,40 @@ MOST_SHIFT = 0.005  # of the mean rank of kept rows; beyond, the lost rows would
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """The rows sent to the shadow: how many were answered, and whether the loss is neutral."""
+class CoveredPeriod:
+    """A day or an hour of the rows offered to the shadow."""
 
-    sent: int
+    since: datetime  # UTC, without a zone
+    offered: int
+    answered: int
+    sampled_out: int
+    dropped: int  # before they were sent, by any cause
+    failed: int  # errors and timeouts
+    degraded: int  # whose answer was below level 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The rows of one status of the shadow log."""
+
+    status: str
+    rows: int
+    mean_score: float | None  # of the champion; None: no finite one
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The rows that the shadow was to score: how many it did, and whether the loss is neutral."""
+
+    sent: int  # or dropped before; without those that were left out by declaration
     kept: int
     lost: int
     kept_share: float | None  # None: none was sent
     by_score: LossDependence  # on the champion's score
     by_outcome: LossDependence  # on outcomes, of rows that have one
     effective_units: float
+    causes: tuple[Cause, ...]
+    periods: tuple[CoveredPeriod, ...]
     refusals: tuple[str, ...]  # reasons against any conclusion; empty if there are none
     warnings: tuple[str, ...]
 
@@ -34,14 +61,16 @@ def coverage_of(
     sent: SentRows,
     *,
     least_kept: float,
+    offered: Sequence[OfferedRows] = (),
     unit_forms: Sequence[StatedIds] = (),
     left_out: Sequence[LeftOut] = (),
 ) -> Coverage:
-    """Count the rows sent to the shadow, and judge whether those kept stand for all.
+    """Count the rows that the shadow was to score, and judge whether those kept stand for all.
 
     Args:
         sent: of the pair.
-        least_kept: share of the sent rows, in [0, 1].
+        least_kept: share of these rows, in [0, 1].
+        offered: all rows, by status and time.
         unit_forms: the forms and keys of the unit keys in the files of the rows.
         left_out: files of the logs that could not be read.
     """
@@ -54,7 +83,7 @@ def coverage_of(
     refusals = []
     if kept_share is not None and kept_share < least_kept:
         refusals.append(
-            f"the shadow answered {kept_share:.1%} of the rows sent to it; "
+            f"the shadow answered {kept_share:.1%} of the rows that it was to score; "
             f"at least {least_kept:.1%} are needed"
         )
     refusals += [
@@ -77,9 +106,36 @@ def coverage_of(
         by_score=by_score,
         by_outcome=by_outcome,
         effective_units=effective,
+        causes=tuple(_causes(offered)),
+        periods=tuple(_periods(offered)),
         refusals=tuple(refusals),
         warnings=tuple(warnings),
     )
+
+
+def _causes(offered: Sequence[OfferedRows]) -> Iterator[Cause]:
+    for status in sorted({each.status for each in offered}):
+        of_status = [each for each in offered if each.status == status]
+        rows = sum(each.rows for each in of_status)
+        known = [each for each in of_status if each.mean_score is not None]
+        scored = sum(each.rows for each in known)
+        total = sum(each.rows * (each.mean_score or 0.0) for each in known)
+        yield Cause(status, rows, total / scored if scored else None)
+
+
+def _periods(offered: Sequence[OfferedRows]) -> Iterator[CoveredPeriod]:
+    for since in sorted({each.since for each in offered}):
+        rows = Counter({each.status: each.rows for each in offered if each.since == since})
+        total, failed = rows.total(), rows["error"] + rows["timeout"]
+        yield CoveredPeriod(
+            since=since,
+            offered=total,
+            answered=rows["ok"],
+            sampled_out=rows["sampled_out"],
+            dropped=total - rows["ok"] - rows["sampled_out"] - failed,
+            failed=failed,
+            degraded=sum(each.degraded for each in offered if each.since == since),
+        )
 
 
 def _loss_by_outcome(sent: SentRows) -> LossDependence:
