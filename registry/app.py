@@ -47,6 +47,7 @@ from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked
+from registry.tag_version import Tagger
 from understudy.domain.identities import Role
 from understudy.gate.inspection import InspectionLimits, Inspector
 from understudy.registry.v1 import registry_pb2
@@ -127,6 +128,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             blocker=Blocker(engine, _utc_now),
             retirer=Retirer(engine, _utc_now),
             collector=Collector(engine, artifacts, _utc_now),
+            tagger=Tagger(engine, _utc_now),
             restorer=Restorer(engine, _utc_now),
             submissions=Submissions(
                 live=live,

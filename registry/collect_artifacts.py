@@ -20,7 +20,7 @@ from registry.decisions.collection import (
 )
 from registry.decisions.recorded_objects import Kind
 from registry.decisions.rollback import PastRevision
-from registry.store import acting, marks, revisions, versions
+from registry.store import acting, marks, revisions, tags, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading, writing
 from registry.store.marked_versions import record_mark
@@ -129,9 +129,11 @@ def _needs(connection: Connection, asked: CollectionRequest, model: str) -> dict
         for d in [stored.deployment]
     ]
     acts = acting.read(connection, model)
-    return needs_of_model(
+    named = {each.ref.number: each.name for each in tags.of_model(connection, model).values()}
+    needed = needs_of_model(
         asked.deployments.get(model),
         None if acts is None else acts.version,
         Past(list(zip(facts, (each.deployment for each in page), strict=True)), out),
         keep_revisions=asked.keep_revisions,
     )
+    return {**{number: f"has the tag {name}" for number, name in named.items()}, **needed}

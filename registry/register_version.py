@@ -44,6 +44,7 @@ class Registration:
     reason: str
     actor: Actor
     origin: VersionStatement | None = None  # verified; None: it is registered here first
+    approvers: frozenset[str] | None = None  # proven names; None: names are claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ class Registrar:
             view_digests=versions.view_digests(connection),
             onnxruntime=installed_version("onnxruntime"),
             origin_actor=None if registration.origin is None else registration.origin.actor,
+            # The approvers of an imported version are those of the registry that had it first.
+            approvers=registration.approvers if registration.origin is None else None,
         )
         report = examine(submission, around)
         digests = report.artifact_digest, report.provenance_digest

@@ -12,7 +12,17 @@ from sqlalchemy import Connection
 from registry.decisions.audit_chain import RecordedRow, first_break
 from registry.decisions.recorded_objects import Kind, Subject, discrepancies, objects_of
 from registry.decisions.refusals import RefusalRow, first_broken
-from registry.store import audit_log, lineage, marks, refusals, revisions, schema, versions, votes
+from registry.store import (
+    audit_log,
+    lineage,
+    marks,
+    refusals,
+    revisions,
+    schema,
+    tags,
+    versions,
+    votes,
+)
 from registry.store.artifacts import ArtifactStore
 from registry.store.raw_rows import altered_objects, raw_rows
 from registry.store.schema import Row
@@ -136,6 +146,8 @@ class _Judge:
             self.present[Subject(mark.kind, mark.ref.model, mark.ref.number)] = mark.digest
         collected = frozenset(each.ref for each in marked if each.kind is Kind.COLLECTION)
         self._votes()
+        for tag in self._read("tags", tags.tag_from_row, tags.row_of):
+            self.present[Subject(Kind.TAG, tag.ref.model, 0, name=tag.name)] = tag.digest
         count = self._revisions()
         recorded = tuple(audit_log.entry_from_row(row) for row in self.tables("audit"))
         self._refusals(lineages[0].digest if lineages else "")

@@ -1,15 +1,21 @@
 """The past of a registered version: its origin, and the surroundings of its registration."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
+from registry.decisions.actors import Proof
+from registry.decisions.audit_chain import AuditRow
 from registry.decisions.version_statement import VersionStatement, statement_from_content
 from registry.store import audit_log, revisions, versions
 from registry.store.versions import StoredVersion
 from understudy.domain.errors import CorruptedError, InvalidInputError
 from understudy.gate.submission import Surroundings
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidInputError)
 
 
 def surroundings_then(
@@ -42,13 +48,39 @@ def origin_of(connection: Connection, stored: StoredVersion) -> VersionStatement
     Raises:
         CorruptedError: the row is not one that a registry wrote.
     """
+    found = _registration_of(connection, stored)
+    if found is None or (given := found[1].get("origin")) is None:
+        return None
+    try:
+        return statement_from_content(given)
+    except _UNREADABLE as error:
+        raise _corrupted(found[0]) from error
+
+
+def names_were_proven(connection: Connection, stored: StoredVersion) -> bool:
+    """Return whether the caller who registered a version here proved a name, and it has no origin.
+
+    Raises:
+        CorruptedError: the row in the log is not one that a registry wrote.
+    """
+    found = _registration_of(connection, stored)
+    return found is not None and found[0].proof != Proof.UNPROVEN and "origin" not in found[1]
+
+
+def _registration_of(
+    connection: Connection, stored: StoredVersion
+) -> tuple[AuditRow, Mapping[str, Any]] | None:
+    """Return the row that records the registration, with its details; None if there is none."""
     ref = stored.spec.ref
     for row in audit_log.registrations_at(connection, ref.model, stored.registered_at_ns):
         try:
-            details = json.loads(row.details_json)
+            details: dict[str, Any] = json.loads(row.details_json)
             if details["version"] == str(ref):
-                given = details.get("origin")
-                return None if given is None else statement_from_content(given)
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidInputError) as error:
-            raise CorruptedError(f"row {row.sequence} of the audit log cannot be read") from error
+                return row, details
+        except _UNREADABLE as error:
+            raise _corrupted(row) from error
     return None
+
+
+def _corrupted(row: AuditRow) -> CorruptedError:
+    return CorruptedError(f"row {row.sequence} of the audit log cannot be read")

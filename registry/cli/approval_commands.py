@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_version
+from registry.cli.named_version import named_version
 from registry.cli.options import DryRun, Model, ModelOrVersion, Number, Reason, Registry
 from registry.cli.output import approval_text, shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
@@ -56,7 +56,7 @@ def approve(
     output: Output = Format.TABLE,
 ) -> None:
     """Approve a version that someone else made, so that it may answer callers."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     request = pb.CastVoteRequest(
         ref=ref_to_wire(ref),
         kind=pb.VOTE_KIND_APPROVE,
@@ -81,7 +81,7 @@ def reject(
     output: Output = Format.TABLE,
 ) -> None:
     """Reject a version: its approvals count no longer. Traffic that it has stays (see `block`)."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     request = pb.CastVoteRequest(
         ref=ref_to_wire(ref),
         kind=pb.VOTE_KIND_REJECT,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry.cli.arguments import parse_version
 from registry.cli.named_files import new_file, text_of, trusted_keys
+from registry.cli.named_version import named_version
 from registry.cli.options import AnyModel, ModelOrVersion, Number, Registry
 from registry.cli.output import print_audit, shown_time
 from registry.cli.paging import Limit, say_more
@@ -180,7 +180,7 @@ def verify_version(
     output: Output = Format.TABLE,
 ) -> None:
     """Hash every byte of a version's artifact and every row anew, and compare with the audit log."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     with RegistryClient(registry) as client:
         _conclude(client.verify(VersionRef(ref.model, ref.number)), output)
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_version
 from registry.cli.await_effect import looking_at
 from registry.cli.make_change import report_effect
+from registry.cli.named_version import named_version
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -48,7 +48,7 @@ def block(
     output: Output = Format.TABLE,
 ) -> None:
     """Keep a version from taking any part, declared or left over, until it is unblocked."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     request = _request(ref, reason, dry_run=dry_run)
     request.blocked, request.allow_errors = True, allow_errors
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
@@ -69,7 +69,7 @@ def unblock(
     output: Output = Format.TABLE,
 ) -> None:
     """Lift the block of a version; it takes the part again that revisions declare."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         done = client.set_block(_request(ref, reason, dry_run=dry_run))
         _report(client, ref, done, output, is_block=False, wait=wait)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_version
 from registry.cli.copies import new_directory, write_artifact
 from registry.cli.named_files import trusted_keys
+from registry.cli.named_version import named_version
 from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, OnBehalfOf, Reason, Registry
 from registry.cli.output import print_report
 from registry.cli.version_bundle import (
@@ -41,7 +41,7 @@ def export_(
     output: Output = Format.TABLE,
 ) -> None:
     """Write a version and the registry's signed statement about it to a new directory."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     with new_directory(to) as part, RegistryClient(registry) as client:
         found = client.get_version(ref.model, ref.number)
         statement = client.sign_version(ref)

@@ -22,11 +22,12 @@ from registry.cli import (
     read_commands,
     retention_commands,
     rollback_command,
+    tag_commands,
     version_commands,
 )
-from registry.cli.arguments import parse_version
 from registry.cli.await_effect import looking_at
 from registry.cli.make_change import report_effect
+from registry.cli.named_version import named_version
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -153,7 +154,7 @@ def check(
         raise InvalidInputError.of("version", read=f"{model} with files", accepted="one of both")
     with RegistryClient(registry, actor=actor) as client:
         if is_registered:
-            _conclude(client.recheck(parse_version(model, version)), output)
+            _conclude(client.recheck(named_version(model, version, registry)), output)
             return
         if artifact is None or provenance is None or views is None or score_output is None:
             accepted = "MODEL@NUMBER, or --artifact, --provenance, --views and --score-output"
@@ -185,7 +186,7 @@ def export(
     keys = None if signing_key is None else _signing_keys(signing_key)
     write = in_toto_statement if form is ExportFormat.IN_TOTO else ml_bom
     with RegistryClient(registry) as client:
-        ref = parse_version(model, version)
+        ref = named_version(model, version, registry)
         found = client.get_version(ref.model, ref.number)
         written = write(
             ref,
@@ -256,6 +257,7 @@ app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
 app.add_typer(retention_commands.app)
 app.add_typer(approval_commands.app)
+app.add_typer(tag_commands.app)
 app.add_typer(explain_command.app)
 app.add_typer(audit_commands.verify_app)
 app.add_typer(audit_commands.app, name="audit")

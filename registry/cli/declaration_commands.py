@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_share, parse_version
+from registry.cli.arguments import parse_share
 from registry.cli.declaration_file import differences, read_declaration
 from registry.cli.make_change import ChangeOptions, make_change
+from registry.cli.named_version import named_version
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -148,7 +149,7 @@ def pause(
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Pause(), how)
     else:
-        ref = parse_version(model, version)
+        ref = named_version(model, version, registry)
         make_change(ref.model, Pause(ref.number), how)
 
 

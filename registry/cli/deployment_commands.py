@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_policy, parse_share, parse_version
+from registry.cli.arguments import parse_policy, parse_share
 from registry.cli.declaration_file import read_rules
 from registry.cli.make_change import ChangeOptions, make_change
+from registry.cli.named_version import named_version
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -73,7 +74,7 @@ def deploy(
     output: Output = Format.TABLE,
 ) -> None:
     """Make a version the champion; the first one brings threshold and fallback score of its record."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     how = ChangeOptions(
         reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
@@ -112,7 +113,7 @@ def shadow(
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     how = ChangeOptions(
         reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
@@ -147,7 +148,7 @@ def canary(
     output: Output = Format.TABLE,
 ) -> None:
     """Give a challenger a share of live traffic."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     how = ChangeOptions(
         reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
@@ -179,7 +180,7 @@ def promote(
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Promote(None, choice), how)
     else:
-        ref = parse_version(model, version)
+        ref = named_version(model, version, registry)
         make_change(ref.model, Promote(ref.number, choice), how)
 
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from registry.cli.arguments import parse_time_ns, parse_version
+from registry.cli.arguments import parse_time_ns
 from registry.cli.declaration_file import declaration_text
+from registry.cli.named_version import named_version
 from registry.cli.options import AnyModel, Model, ModelOrVersion, Number, Registry
 from registry.cli.output import print_history, print_state
 from registry.cli.paging import Limit, say_more
@@ -54,7 +55,7 @@ def show(
 ) -> None:
     """Show a version with its part and its provenance record."""
     with RegistryClient(registry) as client:
-        ref = parse_version(model, version)
+        ref = named_version(model, version, registry)
         found = client.get_version(ref.model, ref.number)
         print_version(found, client.get_status(ref.model), output)
 

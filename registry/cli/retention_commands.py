@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.arguments import parse_version
 from registry.cli.await_effect import looking_at
 from registry.cli.expected_revision import require_terminal
 from registry.cli.make_change import report_effect
+from registry.cli.named_version import named_version
 from registry.cli.options import (
     Actor,
     AnyModel,
@@ -50,7 +50,7 @@ def retire(
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version without a part take none any more, and let `gc` collect its artifact."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     request = _request(ref, reason, retired=True, dry_run=dry_run)
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         _set_retirement(client, request, output, wait=wait)
@@ -70,7 +70,7 @@ def reinstate(
     output: Output = Format.TABLE,
 ) -> None:
     """End the retirement of a version; a collected artifact stays collected."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     request = _request(ref, reason, retired=False, dry_run=dry_run)
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
         _set_retirement(client, request, output, wait=wait)

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from registry.cli.arguments import parse_version
 from registry.cli.copies import new_directory, write_artifact
+from registry.cli.named_version import named_version
 from registry.cli.options import ModelOrVersion, Number, Registry
 from registry.decisions.version_difference import differences
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
-from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
@@ -33,8 +32,9 @@ def diff(
     output: Output = Format.TABLE,
 ) -> None:
     """List the differences between two versions, by group of the record."""
-    first = VersionRef.parse(one)
-    second = VersionRef.parse(other if "@" in other else f"{first.model}@{other}")
+    first = named_version(one, None, registry)
+    other_model = other.partition("@")[0] if "@" in other else first.model
+    second = named_version(other_model, other, registry)
     with RegistryClient(registry) as client:
         found = [
             *differences(
@@ -62,7 +62,7 @@ def download(
     output: Output = Format.TABLE,
 ) -> None:
     """Copy a version's artifact and record to a new directory; every digest is checked."""
-    ref = parse_version(model, version)
+    ref = named_version(model, version, registry)
     with new_directory(to) as part, RegistryClient(registry) as client:
         found = client.get_version(ref.model, ref.number)
         size_bytes = write_artifact(client, found, part / "artifact")

@@ -23,13 +23,24 @@ def print_versions(
         print_json([_version_dict(each, status) for each in versions])
         return
     Screen().table(
-        ("version", "part", "life", "approval", "artifact", "provenance", "registered", "by"),
+        (
+            "version",
+            "part",
+            "life",
+            "approval",
+            "tags",
+            "artifact",
+            "provenance",
+            "registered",
+            "by",
+        ),
         [
             (
                 f"{each.ref.model}@{each.ref.number}",
                 _shown_parts(each, status),
                 ", ".join(name for name, _ in _marks(each)) or "in use",
                 approval_text(each.approval),
+                ", ".join(each.tags),
                 each.artifact_digest[:DIGEST_SHOWN],
                 each.provenance_digest[:DIGEST_SHOWN],
                 shown_time(each.registered_at),
@@ -55,6 +66,7 @@ def print_version(version: pb.Version, status: pb.GetStatusResponse, output: For
                 "registered",
                 f"{shown(shown_time(version.registered_at))} by {version.registered_by}",
             ),
+            ("tags", ", ".join(version.tags) or "none"),
             *[(name, _shown_mark(mark)) for name, mark in _marks(version)],
             *_origin_rows(version),
             ("content", version.content_digest),

@@ -15,6 +15,9 @@ _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 # Programs that act for people name them; a name of that kind proves nothing.
 _DELEGATES = frozenset({Role.CONTROLLER, Role.ADMIN})
 
+# Limits bind the people and programs that change deployments, so none of these breaks them alone.
+_OVERRIDERS = frozenset({Role.ADMIN})
+
 # Reports are not for admins: a report speaks for the process that sends it. Nor are votes: those who
 # demand approvals do not give them.
 ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
@@ -33,6 +36,7 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "CollectArtifacts": frozenset({Role.ADMIN}),
         "CastVote": frozenset({Role.APPROVER}),
         "SetApprovalPolicy": frozenset({Role.ADMIN}),
+        "SetTag": _CHANGERS,
         "RecordDrill": _OPERATORS,
         "RestoreRegistry": frozenset({Role.ADMIN}),
         "ReportScorers": frozenset({Role.HOST}),
@@ -42,6 +46,7 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "GetVersion": _READERS,
         "GetDeployment": _READERS,
         "ListRevisions": _READERS,
+        "ListTags": _READERS,
         "ListRollbackTargets": _READERS,
         "ListAudit": _READERS,
         "ListRefusals": _READERS,
@@ -68,8 +73,21 @@ def require_delegation(identity: Identity) -> None:
     Raises:
         PermissionRefusedError: none may.
     """
-    if not identity.roles & _DELEGATES:
-        roles, needed = (", ".join(sorted(each)) for each in (identity.roles, _DELEGATES))
+    _require(identity, _DELEGATES, "act on behalf of others")
+
+
+def require_override(identity: Identity) -> None:
+    """Return if one of the roles of `identity` may break limits of changes.
+
+    Raises:
+        PermissionRefusedError: none may.
+    """
+    _require(identity, _OVERRIDERS, "override limits")
+
+
+def _require(identity: Identity, allowed: frozenset[Role], act: str) -> None:
+    if not identity.roles & allowed:
+        roles, needed = (", ".join(sorted(each)) for each in (identity.roles, allowed))
         raise PermissionRefusedError(
-            f"{identity.name} ({roles}) may not act on behalf of others: that needs {needed}"
+            f"{identity.name} ({roles}) may not {act}: that needs {needed}"
         )

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     COLLECTION = "collection"
     VOTE = "vote"
     APPROVAL_POLICY = "approval_policy"
+    TAG = "tag"
 
 
 MARKS = frozenset({Kind.BLOCK, Kind.RETIREMENT, Kind.COLLECTION})  # of versions, beside revisions
@@ -47,19 +48,20 @@ class Subject:
 
     kind: Kind
     model: str  # empty for a lineage
-    number: int  # of the version or revision; place of the lineage or policy
+    number: int  # of the version or revision; place of the lineage or policy; 0 for a tag
     place: int = 0  # of a vote among those on the version; 0 for other objects
+    name: str = ""  # of a tag
 
     def __str__(self) -> str:
         match self.kind:
-            case Kind.REVISION:
-                return f"revision {self.number} of {self.model}"
+            case Kind.REVISION | Kind.APPROVAL_POLICY:
+                return f"{self.kind.replace('_', ' ')} {self.number} of {self.model}"
             case Kind.LINEAGE:
                 return f"lineage {self.number}"
             case Kind.VOTE:
                 return f"vote {self.place} on {self.model}@{self.number}"
-            case Kind.APPROVAL_POLICY:
-                return f"approval policy {self.number} of {self.model}"
+            case Kind.TAG:
+                return f"tag {self.name} of {self.model}"
             case Kind.VERSION:
                 return f"version {self.model}@{self.number}"
             case _:
@@ -150,6 +152,12 @@ def policy_digest(model: str, place: int, approvers: int, reason: str, act: Act)
     return digest_of("approval_policy/1", {**document, **act.content})
 
 
+def tag_digest(ref: VersionRef, name: str, reason: str, act: Act) -> str:
+    """Return the digest of a tag on a version."""
+    document = {"model": ref.model, "number": ref.number, "name": name, "reason": reason}
+    return digest_of("tag/1", {**document, **act.content})
+
+
 def lineage_digest(content: Mapping[str, Any]) -> str:
     return digest_of("lineage/1", dict(content))
 
@@ -200,11 +208,8 @@ def _recorded(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
         place, approvers = details["place"], details["approvers"]
         digest = policy_digest(row.model, place, approvers, row.reason, act)
         return Recorded(Subject(Kind.APPROVAL_POLICY, row.model, place), digest)
-    if (mark := _OF_MARKS.get(row.action)) is not None:
-        ref = VersionRef.parse(details["version"])
-        return Recorded(
-            Subject(mark, row.model, ref.number), mark_digest(mark, ref, row.reason, act)
-        )
+    if row.action in _OF_MARKS or row.action in {Action.TAG, Action.UNTAG}:
+        return _recorded_sign(row, details, act)
     facts = RevisionFacts(
         row.model,
         row.to_revision,
@@ -214,6 +219,17 @@ def _recorded(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
         details["to_contract"],
     )
     return Recorded(Subject(Kind.REVISION, row.model, row.to_revision), facts.digest(act))
+
+
+def _recorded_sign(row: AuditRow, details: Mapping[str, Any], act: Act) -> Recorded:
+    """Return the mark or the tag of a version."""
+    ref, kind = VersionRef.parse(details["version"]), _OF_MARKS.get(row.action)
+    if kind is not None:
+        digest = mark_digest(kind, ref, row.reason, act)
+        return Recorded(Subject(kind, row.model, ref.number), digest)
+    name = str(details["tag"])
+    digest = tag_digest(ref, name, row.reason, act)
+    return Recorded(Subject(Kind.TAG, row.model, 0, name=name), digest)
 
 
 _VOTES = {Action.APPROVE: "approve", Action.REJECT: "reject", Action.VOID_VOTES: "void"}
@@ -245,8 +261,8 @@ def objects_of(log: Iterable[RecordedRow]) -> Ledger:
         if found is None:
             continue
         present = found.subject in ledger.objects
-        is_end = entry.row.action in ENDS
-        if present is not is_end:
+        is_end = entry.row.action in ENDS or entry.row.action == Action.UNTAG
+        if present is not is_end and entry.row.action != Action.TAG:  # a tag may be moved
             state = "there already" if present else "not there"
             ledger.faults.append(f"row {sequence} of the audit log: {found.subject} is {state}")
         if is_end:

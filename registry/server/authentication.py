@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from registry.decisions.actors import Proof
@@ -21,6 +22,7 @@ class ProvenCaller:
 
     identity: Identity
     proof: Proof
+    approvers: Callable[[], frozenset[str]] = frozenset  # names of all who may approve versions
 
 
 def proven_caller() -> ProvenCaller | None:
@@ -48,8 +50,9 @@ class Authentication:
         """
         proven = self._known.prove(context)
         proof = Proof.TOKEN if proven.by_token else Proof.CERTIFICATE
+        approvers = partial(self.names_with, Role.APPROVER)
         # Before the check: a refusal is recorded under the proven name.
-        _caller.set(ProvenCaller(proven.identity, proof))
+        _caller.set(ProvenCaller(proven.identity, proof, approvers))
         require_permission(call, proven.identity)
 
     def names_with(self, role: Role) -> frozenset[str]:

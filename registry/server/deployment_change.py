@@ -6,8 +6,10 @@ import structlog
 
 from registry.change_deployment import Changed, ChangeRequest, DeploymentChanger
 from registry.decisions.actors import Actor
+from registry.decisions.permissions import require_override
 from registry.decisions.preflight import targets
 from registry.decisions.succession import Watched, numbers_taken
+from registry.server.authentication import proven_caller
 from registry.server.callers import checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.server.preflight import Preflight
@@ -56,7 +58,11 @@ def change_request_from_wire(
 
     Raises:
         InvalidInputError: the model, the change or a reason is invalid.
+        PermissionRefusedError: it breaks limits, and no role of the proven caller allows that.
     """
+    proven = proven_caller()
+    if request.HasField("override_reason") and proven is not None:
+        require_override(proven.identity)
     return ChangeRequest(
         model=checked_model_name(request.model),
         change=change_from_wire(request),

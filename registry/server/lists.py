@@ -16,8 +16,8 @@ from registry.server.wire import (
     revision_to_wire,
     stored_version_to_wire,
 )
-from registry.store import audit_log, marks, refusals, revisions, versions
-from registry.version_past import origin_of
+from registry.store import audit_log, marks, refusals, revisions, tags, versions
+from registry.version_past import names_were_proven, origin_of
 from understudy.control.wire_values import (
     GREATEST_NUMBER,
     ref_from_wire,
@@ -28,6 +28,7 @@ from understudy.control.wire_values import (
 from understudy.domain.errors import Fault, NotFoundError, raise_any
 from understudy.domain.versions import VersionRef
 from understudy.gate.gate import OF_THE_ORIGIN
+from understudy.provenance.evidence import UNPROVEN
 from understudy.registry.v1 import registry_pb2 as pb
 
 _MOST_VERSIONS = 100  # of up to 74 kB each
@@ -46,7 +47,11 @@ def version_message(connection: Connection, ref: VersionRef) -> pb.Version:
     """
     stored = versions.get_version(connection, ref)
     message = stored_version_to_wire(stored, with_record=True)
+    if not names_were_proven(connection, stored):
+        for row in message.evidence:
+            row.by += UNPROVEN if row.evidence == pb.EVIDENCE_WAIVED else ""
     add_marks(message, marks.of_versions(connection, [ref]).get(ref, {}))
+    _add_tags(connection, [message])
     if (origin := origin_of(connection, stored)) is not None:
         message.origin.CopyFrom(origin_to_wire(origin))
         unseen = {row.field for row in message.evidence if row.field.startswith(OF_THE_ORIGIN)}
@@ -75,7 +80,17 @@ def versions_page(
     marked = marks.of_versions(connection, [each.spec.ref for each in found])
     for message, each in zip(listed, found, strict=True):
         add_marks(message, marked.get(each.spec.ref, {}))
+    _add_tags(connection, listed)
     return pb.ListVersionsResponse(versions=listed, has_more=has_more)
+
+
+def _add_tags(connection: Connection, messages: Sequence[pb.Version]) -> None:
+    of_models = {
+        model: tags.of_model(connection, model) for model in {each.ref.model for each in messages}
+    }
+    for each in messages:
+        found = of_models[each.ref.model].values()
+        each.tags.extend(tag.name for tag in found if tag.ref.number == each.ref.number)
 
 
 def revisions_page(

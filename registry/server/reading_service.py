@@ -38,6 +38,7 @@ from registry.server.recheck import Recheck
 from registry.server.rollback_targets import RollbackTargets, target_to_wire
 from registry.server.status import status_of
 from registry.server.submissions import Submissions
+from registry.server.tagging import listed_tags
 from registry.server.wire import (
     model_faults,
     model_of,
@@ -46,6 +47,7 @@ from registry.server.wire import (
 )
 from registry.store import revisions, versions
 from registry.store.database import reading
+from registry.tag_version import Tagger
 from registry.verify_registry import verify_database
 from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import GREATEST_NUMBER, ref_from_wire, value_or_none
@@ -71,6 +73,7 @@ class Parts:
     blocker: Blocker
     retirer: Retirer
     collector: Collector
+    tagger: Tagger
     restorer: Restorer
     submissions: Submissions
     fetches: Fetches
@@ -157,6 +160,11 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.ListRevisionsRequest, context: Context
     ) -> pb.ListRevisionsResponse:
         return await self._read(lambda c: revisions_page(c, request))
+
+    async def ListTags(  # noqa: N802
+        self, request: pb.ListTagsRequest, context: Context
+    ) -> pb.ListTagsResponse:
+        return await self._read(lambda c: listed_tags(c, request))
 
     async def ListAudit(  # noqa: N802
         self, request: pb.ListAuditRequest, context: Context

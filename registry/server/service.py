@@ -33,6 +33,7 @@ from registry.server.restore import (
     watched_by,
 )
 from registry.server.retention import collect, set_retirement
+from registry.server.tagging import set_tag
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
     drill_from_wire,
@@ -134,6 +135,11 @@ class RegistryService(ReadingService):
         self, request: pb.SetRetirementRequest, context: Context
     ) -> pb.SetRetirementResponse:
         return await set_retirement(request, actor_of(context), self._live, self._parts.retirer)
+
+    async def SetTag(  # noqa: N802
+        self, request: pb.SetTagRequest, context: Context
+    ) -> pb.SetTagResponse:
+        return await set_tag(request, actor_of(context), self._live, self._parts.tagger)
 
     async def CollectArtifacts(  # noqa: N802
         self, request: pb.CollectArtifactsRequest, context: Context

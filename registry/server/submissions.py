@@ -7,6 +7,7 @@ import structlog
 
 from registry.decisions.actors import Actor
 from registry.register_version import Registered, Registrar, Registration
+from registry.server.authentication import proven_caller
 from registry.server.callers import checked_reason, log_facts
 from registry.server.live_state import LiveState
 from registry.server.origins import Origins
@@ -58,6 +59,8 @@ class Submissions:
                 "part", read="no registration", accepted="the registration, first"
             )
         asked = registration_from_wire(first.registration, actor=actor)
+        if (proven := proven_caller()) is not None:
+            asked = replace(asked, approvers=proven.approvers())
         if first.registration.HasField("origin_json"):
             origin = self.origins.verified(first.registration.origin_json)
             asked = replace(asked, origin=origin)

@@ -173,6 +173,18 @@ marks = Table(
     Column("at_ns", BigInteger, nullable=False),
 )
 
+# Names of versions for people. They do not act: revisions and snapshots have numbers.
+tags = Table(
+    "tags",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+)
+
 # Votes on the content of versions; standing approvals are computed from them.
 votes = Table(
     "votes",

@@ -19,6 +19,7 @@ from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
 from understudy.gate.gate import GateReport, examine
 from understudy.gate.submission import Submission, Surroundings
 from understudy.provenance.artifact_record import Tensor
+from understudy.provenance.evidence import Evidence
 from understudy.provenance.field_table import field_table
 from understudy.provenance.inspect_artifact import inspect_directory
 from understudy.provenance.inspection import Inspection
@@ -250,6 +251,23 @@ def test_placeholders_are_refused_in_any_spelling(word: str, spell: Any) -> None
 def test_a_waiver_passes_for_a_waivable_field() -> None:
     assert judged(record_with("policy.fallback_score", WAIVER)).complete
     assert judged(record_with("seeds.values", WAIVER)).complete
+
+
+@pytest.mark.parametrize(
+    ("approvers", "is_complete"),
+    [({"grace@lab"}, True), ({"mallory"}, False), (set(), False)],
+)
+def test_where_names_are_proven_a_waiver_names_a_known_approver(
+    approvers: set[str], *, is_complete: bool
+) -> None:
+    record = record_with("policy.fallback_score", WAIVER)
+
+    report = judged(record, around(approvers=frozenset(approvers)))
+
+    assert report.complete is is_complete
+    assert is_complete or fields_of(report) == ["policy.fallback_score.approved_by"]
+    waived = [row.by for row in report.evidence if row.evidence is Evidence.WAIVED]
+    assert not any("unproven" in by for by in waived)
 
 
 def test_evaluation_on_the_training_data_is_refused() -> None:

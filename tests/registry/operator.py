@@ -74,6 +74,12 @@ class Operator:
         request = pb.SetRetirementRequest(ref=ref, retired=retired, reason="a test", **options)
         return await self.stub.SetRetirement(request, metadata=self._metadata, timeout=LIMIT_S)
 
+    async def set_tag(self, name: str, number: int | None, **options: bool) -> pb.SetTagResponse:
+        request = pb.SetTagRequest(
+            model="fraud", name=name, number=number, reason="a test", **options
+        )
+        return await self.stub.SetTag(request, metadata=self._metadata, timeout=LIMIT_S)
+
     async def collect(self, **options: Any) -> pb.CollectArtifactsResponse:
         request = pb.CollectArtifactsRequest(**{"keep_revisions": 1, "reason": "a test", **options})
         return await self.stub.CollectArtifacts(request, metadata=self._metadata, timeout=LIMIT_S)

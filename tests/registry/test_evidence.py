@@ -112,7 +112,8 @@ def test_a_waiver_names_its_approver_and_its_last_day() -> None:
     row = evidence_for(rich_record())["policy.licence"]
 
     assert row.evidence is Evidence.WAIVED
-    assert row.by == f"grace@lab until {WAIVER['expires_on']}: {WAIVER['reason']}"
+    said = f"grace@lab until {WAIVER['expires_on']}: {WAIVER['reason']}"
+    assert row.by == f"{said} (unproven: nothing proved the names of author and approver)"
 
 
 def test_a_field_with_a_finding_has_no_evidence() -> None:

@@ -176,6 +176,27 @@ async def test_a_refusal_names_the_needed_roles_and_has_a_reason_for_programs(
     assert b"PERMISSION_REFUSED" in dict(refused.value.trailing_metadata())[DETAILS_KEY]
 
 
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.CONTROLLER, Role.ADMIN])
+async def test_only_an_admin_overrides_limits(tmp_path: Path, role: Role) -> None:
+    async with (
+        proven_registry(tmp_path, [entry("vera", role)]) as registry,
+        registry.open(token_of("vera")) as channel,
+    ):
+        request = pb.ChangeDeploymentRequest(model="fraud", reason="a test", override_reason="now")
+        request.deploy_champion.version = 1
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await registry_pb2_grpc.RegistryServiceStub(channel).ChangeDeployment(
+                request, timeout=LIMIT_S
+            )
+
+    if role is Role.ADMIN:
+        assert refused.value.code() is Code.NOT_FOUND  # the model: the limits were not the reason
+    else:
+        assert refused.value.code() is Code.PERMISSION_DENIED
+        expected = f"vera ({role}) may not override limits: that needs admin"
+        assert refused.value.details() == expected
+
+
 def test_a_call_that_is_not_in_the_table_starts_no_server() -> None:
     require_table_of(ROLES_OF_CALL)
     for calls in ([*ROLES_OF_CALL, "NewCall"], list(ROLES_OF_CALL)[1:]):

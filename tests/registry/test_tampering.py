@@ -37,6 +37,7 @@ NAMES = {
     "audit": "row 1",
     "lineage": "row 1",
     "marks": "fraud@2",
+    "tags": "good",
     "named_versions": "table named_versions",
     "votes": "fraud@2",
     "refusals": "refusals",
@@ -61,6 +62,7 @@ def whole(two_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             await operator.set_block(1, blocked=False)
             await operator.set_block(2)
             await operator.retire(1)
+            await operator.set_tag("good", 1)
             await operator.collect(dry_run=False, least_age_days=0)
             response = await operator.restore("00000000-0000-0000-0000-000000000001")
             assert response.applied

@@ -68,6 +68,8 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "show", "fraud@1", *AWAY), UNAVAILABLE),
     (("registry", "export", "fraud@1", *AWAY), UNAVAILABLE),
     (("registry", "history", "fraud", *AWAY), UNAVAILABLE),
+    (("registry", "tags", "fraud", *AWAY), UNAVAILABLE),
+    (("registry", "show", "fraud@baseline", *AWAY), UNAVAILABLE),
     (("registry", "status", *AWAY), UNAVAILABLE),
     (("registry", "contract", "fraud", *AWAY), UNAVAILABLE),
     (("registry", "state", "fraud", "--at", "2026-03-01", *AWAY), UNAVAILABLE),
@@ -250,6 +252,7 @@ def test_no_command_that_reads_is_forgotten() -> None:
     changing |= {"fallback", "threshold", "restore", "block", "unblock", "forget-host"}
     changing |= {"set", "pause", "place", "retire", "reinstate", "gc"}
     changing |= {"approve", "reject", "require-approval"}
+    changing |= {"tag", "untag"}
     forgotten = [
         path
         for path in COMMANDS

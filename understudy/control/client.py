@@ -224,6 +224,13 @@ class RegistryClient:
         """Retire a version, reinstate it, or report the effect of that."""
         return self._call(self._stub.SetRetirement, request)
 
+    def set_tag(self, request: pb.SetTagRequest) -> pb.SetTagResponse:
+        """Give a tag to a version, move it, remove it, or report the effect of that."""
+        return self._call(self._stub.SetTag, request)
+
+    def list_tags(self, model: str) -> pb.ListTagsResponse:
+        return self._call(self._stub.ListTags, pb.ListTagsRequest(model=model))
+
     def collect(self, request: pb.CollectArtifactsRequest) -> pb.CollectArtifactsResponse:
         """Remove the bytes of artifacts that nothing needs, or return the plan."""
         return self._call(self._stub.CollectArtifacts, request, timeout_s=_CHECK_TIMEOUT_S)

@@ -193,6 +193,8 @@ class Action(StrEnum):
     RETIRE = "retire"  # a version, which may take no part any more
     REINSTATE = "reinstate"
     COLLECT = "collect"  # the artifact of a version, whose bytes are removed
+    TAG = "tag"  # a version, with a name for people; the name leaves the version that had it
+    UNTAG = "untag"
     RECOVER = "recover"  # a collected artifact, by another registration of its version
     APPROVE = "approve"  # a version, by a person who did not make it
     REJECT = "reject"

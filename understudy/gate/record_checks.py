@@ -279,6 +279,9 @@ def _waiver_findings(
             yield Finding(
                 f"{path}.approved_by", waiver.approved_by, "a person other than the author"
             )
+        elif around.approvers is not None and waiver.approved_by not in around.approvers:
+            wanted = f"the proven name of an approver: {', '.join(sorted(around.approvers))}"
+            yield Finding(f"{path}.approved_by", waiver.approved_by, wanted)
         latest = around.now.date() + LONGEST_WAIVER
         yield from far_findings(f"{path}.expires_on", waiver.expires_on, latest)
 

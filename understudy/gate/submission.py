@@ -35,6 +35,9 @@ class Surroundings:
     # comparison name versions of that registry. None: it is registered here first.
     origin_actor: str | None = None
 
+    # The proven names of those who may approve for others. None: names are claims here.
+    approvers: frozenset[str] | None = None
+
     @property
     def registrant(self) -> str:
         """The actor who registered the version first, here or elsewhere."""

@@ -5,7 +5,7 @@ have been refused. Order, form and agreement with other claims make no field ver
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import Any
@@ -25,6 +25,9 @@ class Evidence(StrEnum):
     VERIFIED = "verified"
     CLAIMED = "claimed"
     WAIVED = "waived"
+
+
+UNPROVEN = " (unproven: nothing proved the names of author and approver)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,13 @@ def _merged(rows: list[FieldEvidence], depth: int) -> Iterator[FieldEvidence]:
             yield FieldEvidence(parent, found[0].evidence, found[0].by)
         else:
             yield from found
+
+
+def with_unproven_waivers(rows: Iterable[FieldEvidence]) -> Iterator[FieldEvidence]:
+    """Yield the evidence of a registration by a name without proof: its waivers say so."""
+    for row in rows:
+        is_waived = row.evidence is Evidence.WAIVED
+        yield replace(row, by=f"{row.by}{UNPROVEN}") if is_waived else row
 
 
 def _of_part(path: str, part: Part) -> Iterator[FieldEvidence]:

@@ -258,6 +258,10 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """The votes on a version were voided, because it was blocked."""
     ACTION_APPROVAL_POLICY: _Action.ValueType  # 29
     """The number of approvals that a model demands was set."""
+    ACTION_TAG: _Action.ValueType  # 30
+    """A tag was given to a version."""
+    ACTION_UNTAG: _Action.ValueType  # 31
+    """A tag was removed."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -324,6 +328,10 @@ ACTION_VOID_VOTES: Action.ValueType  # 28
 """The votes on a version were voided, because it was blocked."""
 ACTION_APPROVAL_POLICY: Action.ValueType  # 29
 """The number of approvals that a model demands was set."""
+ACTION_TAG: Action.ValueType  # 30
+"""A tag was given to a version."""
+ACTION_UNTAG: Action.ValueType  # 31
+"""A tag was removed."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _Proof:
@@ -669,6 +677,7 @@ class Version(_message.Message):
     COLLECTED_FIELD_NUMBER: _builtins.int
     CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
     APPROVAL_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     artifact_digest: _builtins.str
     """Digest over path, sha256 and size of each file, in hexadecimal."""
     provenance_digest: _builtins.str
@@ -743,6 +752,10 @@ class Version(_message.Message):
     def approval(self) -> Global___Approval:
         """Approvals of the version now. Not set in snapshots."""
 
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its tags. Empty in snapshots."""
+
     def __init__(
         self,
         *,
@@ -767,10 +780,11 @@ class Version(_message.Message):
         collected: Global___VersionMark | None = ...,
         content_digest: _builtins.str = ...,
         approval: Global___Approval | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "approval", b"approval", "collected", b"collected", "origin", b"origin", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "approval", b"approval", "artifact_digest", b"artifact_digest", "collected", b"collected", "column_inputs", b"column_inputs", "content_digest", b"content_digest", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "retired", b"retired", "score_output", b"score_output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json", "approval", b"approval", "artifact_digest", b"artifact_digest", "collected", b"collected", "column_inputs", b"column_inputs", "content_digest", b"content_digest", "evidence", b"evidence", "feature_set", b"feature_set", "feature_views", b"feature_views", "files", b"files", "golden_tolerance", b"golden_tolerance", "inputs", b"inputs", "joins_rows", b"joins_rows", "origin", b"origin", "outputs", b"outputs", "provenance_digest", b"provenance_digest", "provenance_json", b"provenance_json", "ref", b"ref", "registered_at", b"registered_at", "registered_by", b"registered_by", "retired", b"retired", "score_output", b"score_output", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provenance_json: _TypeAlias = _typing.Literal["provenance_json"]  # noqa: Y015
     _WhichOneofArgType__provenance_json: _TypeAlias = _typing.Literal["_provenance_json", b"_provenance_json"]  # noqa: Y015
@@ -4442,6 +4456,166 @@ class SetRetirementResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRetirementResponse: _TypeAlias = SetRetirementResponse  # noqa: Y015
+
+@_typing.final
+class SetTagRequest(_message.Message):
+    """Request of SetTag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    MOVE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    name: _builtins.str
+    """Name of the tag: 1 to 63 lower-case letters, digits and . _ -, a letter first."""
+    number: _builtins.int
+    """Number of the version that gets the tag. Not set: the tag is removed."""
+    move: _builtins.bool
+    """True: the tag may leave the version that has it."""
+    reason: _builtins.str
+    """Reason, for the audit log. 1 to 2000 printable characters."""
+    dry_run: _builtins.bool
+    """True: the effect is returned, but nothing is changed."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        name: _builtins.str = ...,
+        number: _builtins.int | None = ...,
+        move: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "dry_run", b"dry_run", "model", b"model", "move", b"move", "name", b"name", "number", b"number", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
+    _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number) -> _WhichOneofReturnType__number | None: ...
+
+Global___SetTagRequest: _TypeAlias = SetTagRequest  # noqa: Y015
+
+@_typing.final
+class SetTagResponse(_message.Message):
+    """Response of SetTag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    before: _builtins.int
+    """Number of the version that had the tag before. Not set: none had it."""
+    applied: _builtins.bool
+    """True: the change was made. False: it was a dry run."""
+    def __init__(
+        self,
+        *,
+        before: _builtins.int | None = ...,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "applied", b"applied", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
+
+Global___SetTagResponse: _TypeAlias = SetTagResponse  # noqa: Y015
+
+@_typing.final
+class ListTagsRequest(_message.Message):
+    """Request of ListTags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of the model."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTagsRequest: _TypeAlias = ListTagsRequest  # noqa: Y015
+
+@_typing.final
+class ListTagsResponse(_message.Message):
+    """Response of ListTags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
+        """The tags."""
+
+    def __init__(
+        self,
+        *,
+        tags: _abc.Iterable[Global___Tag] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTagsResponse: _TypeAlias = ListTagsResponse  # noqa: Y015
+
+@_typing.final
+class Tag(_message.Message):
+    """A name of a version for people."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name."""
+    actor: _builtins.str
+    """Actor who gave it."""
+    reason: _builtins.str
+    """Reason given."""
+    @_builtins.property
+    def ref(self) -> Global___VersionRef:
+        """Version that has it."""
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """Time of the act."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        ref: Global___VersionRef | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at", b"at", "name", b"name", "reason", b"reason", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tag: _TypeAlias = Tag  # noqa: Y015
 
 @_typing.final
 class CollectArtifactsRequest(_message.Message):

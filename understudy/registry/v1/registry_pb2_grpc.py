@@ -155,6 +155,16 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementResponse.FromString,
                 _registered_method=True)
+        self.SetTag = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/SetTag',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetTagRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetTagResponse.FromString,
+                _registered_method=True)
+        self.ListTags = channel.unary_unary(
+                '/understudy.registry.v1.RegistryService/ListTags',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListTagsRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListTagsResponse.FromString,
+                _registered_method=True)
         self.CollectArtifacts = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/CollectArtifacts',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.CollectArtifactsRequest.SerializeToString,
@@ -436,6 +446,27 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetTag(self, request, context):
+        """Gives a tag to a version, moves it there, or removes it. A tag is a name for people and does not
+        act: revisions and snapshots have numbers.
+
+        INVALID_ARGUMENT: no reason, or not a valid name of a model or tag. PERMISSION_DENIED: the call
+        names no actor. NOT_FOUND: no such version, or no such tag to remove. FAILED_PRECONDITION: the
+        version has the tag already, another one has it, or the model has 100.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTags(self, request, context):
+        """Lists the tags of a model, in order of their names; at most 100.
+
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is registered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CollectArtifacts(self, request, context):
         """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
         a revision in effect, the newest revisions, a rollback target or a running scorer needs.
@@ -599,6 +630,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.SetRetirement,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementResponse.SerializeToString,
+            ),
+            'SetTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTag,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetTagRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.SetTagResponse.SerializeToString,
+            ),
+            'ListTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTags,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListTagsRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ListTagsResponse.SerializeToString,
             ),
             'CollectArtifacts': grpc.unary_unary_rpc_method_handler(
                     servicer.CollectArtifacts,
@@ -1270,6 +1311,60 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/SetRetirement',
             understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.SetRetirementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/SetTag',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetTagRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.SetTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/ListTags',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListTagsRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.ListTagsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -207,6 +207,19 @@ class RegistryServiceStub:
     INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
     NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
     """
+    SetTag: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetTagRequest, _registry_pb2.SetTagResponse]
+    """Gives a tag to a version, moves it there, or removes it. A tag is a name for people and does not
+    act: revisions and snapshots have numbers.
+
+    INVALID_ARGUMENT: no reason, or not a valid name of a model or tag. PERMISSION_DENIED: the call
+    names no actor. NOT_FOUND: no such version, or no such tag to remove. FAILED_PRECONDITION: the
+    version has the tag already, another one has it, or the model has 100.
+    """
+    ListTags: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListTagsRequest, _registry_pb2.ListTagsResponse]
+    """Lists the tags of a model, in order of their names; at most 100.
+
+    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is registered.
+    """
     CollectArtifacts: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CollectArtifactsRequest, _registry_pb2.CollectArtifactsResponse]
     """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
     a revision in effect, the newest revisions, a rollback target or a running scorer needs.
@@ -396,6 +409,19 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 
     INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
     NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
+    """
+    SetTag: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetTagRequest, _registry_pb2.SetTagResponse]  # type: ignore[assignment]
+    """Gives a tag to a version, moves it there, or removes it. A tag is a name for people and does not
+    act: revisions and snapshots have numbers.
+
+    INVALID_ARGUMENT: no reason, or not a valid name of a model or tag. PERMISSION_DENIED: the call
+    names no actor. NOT_FOUND: no such version, or no such tag to remove. FAILED_PRECONDITION: the
+    version has the tag already, another one has it, or the model has 100.
+    """
+    ListTags: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListTagsRequest, _registry_pb2.ListTagsResponse]  # type: ignore[assignment]
+    """Lists the tags of a model, in order of their names; at most 100.
+
+    INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is registered.
     """
     CollectArtifacts: _aio.UnaryUnaryMultiCallable[_registry_pb2.CollectArtifactsRequest, _registry_pb2.CollectArtifactsResponse]  # type: ignore[assignment]
     """Removes the bytes of artifacts that nothing needs, or returns which these are. Kept is all that
@@ -727,6 +753,31 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: no reason, or not a valid version. PERMISSION_DENIED: the call names no actor.
         NOT_FOUND: no such version. FAILED_PRECONDITION: it is in that state already, or takes a part.
+        """
+
+    @_abc_1.abstractmethod
+    def SetTag(
+        self,
+        request: _registry_pb2.SetTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.SetTagResponse, _abc.Awaitable[_registry_pb2.SetTagResponse]]:
+        """Gives a tag to a version, moves it there, or removes it. A tag is a name for people and does not
+        act: revisions and snapshots have numbers.
+
+        INVALID_ARGUMENT: no reason, or not a valid name of a model or tag. PERMISSION_DENIED: the call
+        names no actor. NOT_FOUND: no such version, or no such tag to remove. FAILED_PRECONDITION: the
+        version has the tag already, another one has it, or the model has 100.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTags(
+        self,
+        request: _registry_pb2.ListTagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListTagsResponse, _abc.Awaitable[_registry_pb2.ListTagsResponse]]:
+        """Lists the tags of a model, in order of their names; at most 100.
+
+        INVALID_ARGUMENT: not a valid name of a model. NOT_FOUND: no version of the model is registered.
         """
 
     @_abc_1.abstractmethod
