@@ -152,23 +152,37 @@ async def test_a_reader_that_hangs_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.fault
 @pytest.mark.stopped_clock
 async def test_a_reader_that_hangs_while_it_opens_the_store_is_ended(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    os.mkfifo(tmp_path / "store" / "data.mdb")  # an open for reading waits for a writer
+    url = _store(tmp_path)
     async with AsyncExitStack() as resources:
-        opening = asyncio.ensure_future(
-            resources.enter_async_context(isolated_store(f"lmdb:{tmp_path / 'store'}"))
-        )
-        await _skip_until(opening.done)
-        store = opening.result()
-
-        await _skip_until(lambda: "did not open the store" in " ".join(store.troubles()))
+        opening = asyncio.ensure_future(resources.enter_async_context(isolated_store(url)))
+        hung = await _started_reader_pid(url)
+        os.kill(hung, signal.SIGSTOP)  # a starting interpreter has not reached the store yet
+        try:
+            await _skip_until(opening.done)
+            store = opening.result()
+            await _skip_until(lambda: "did not open the store" in " ".join(store.troubles()))
+        finally:
+            with suppress(ProcessLookupError):  # otherwise the store could not be closed
+                os.kill(hung, signal.SIGKILL)
 
         with pytest.raises(UnavailableError, match=r"no progress for \d+ s") as refused:
             await _find(store, ["u"])
 
+        assert not psutil.pid_exists(hung)
         silent_s = re.search(r"no progress for (\d+) s", str(refused.value))
         assert silent_s is not None
         assert int(silent_s[1]) >= 60
+
+
+async def _started_reader_pid(url: str) -> int:
+    end_s = time.monotonic() + WAIT_S
+    while True:
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                if url in child.cmdline():
+                    return child.pid
+        assert time.monotonic() < end_s
+        await turns()
 
 
 async def _skip_until(claim: Callable[[], bool]) -> None:
