@@ -262,7 +262,8 @@ def slow_artifact(folder: Path) -> Path:
 async def test_a_call_in_flight_at_sigterm_still_gets_its_answer(
     start_scorer: StartScorer, tmp_path: Path
 ) -> None:
-    scorer = await start_scorer(slow_artifact(tmp_path / "slow"))
+    patient = {"SCORER_DRAIN_GRACE_S": "600"}  # a run takes a busy machine many seconds
+    scorer = await start_scorer(slow_artifact(tmp_path / "slow"), **patient)
     async with caller(scorer.address) as calls:
         request = infer_request(np.ones((4_000, 512), np.float32))
         waiting = [calls.infer(request) for _ in range(3)]  # a busy machine is late to signal
