@@ -58,8 +58,15 @@ def a_record(
     event_time_ms: int = NOW_MS,
     created_time_ms: int = 0,
     ingestion_time_ms: int = 0,
+    is_lossy: bool = False,
 ) -> bytes:
     given = MIXED_VALUES if values is None else values
     form = record_format(view)
-    record = pack_record(form, given, event_time_ms=event_time_ms, created_time_ms=created_time_ms)
+    record = pack_record(
+        form,
+        given,
+        event_time_ms=event_time_ms,
+        created_time_ms=created_time_ms,
+        is_lossy=is_lossy,
+    )
     return with_ingestion_time(form, record, ingestion_time_ms)

@@ -70,9 +70,9 @@ async def test_records_of_other_tools_are_read_by_bins(server: Server, name: str
     assert records == [
         a_record(view, values, event_time_ms=NOW_MS - 5000),
         None,
-        a_record(view, {"city": "x"}, event_time_ms=0),
+        a_record(view, {"city": "x"}, event_time_ms=0, is_lossy=True),
         a_record(view, {}, event_time_ms=NOW_MS),
-        a_record(view, {"is_new": True}, event_time_ms=NOW_MS),
+        a_record(view, {"is_new": True}, event_time_ms=NOW_MS, is_lossy=True),
     ]
     assert server.reader.counts.unusable_values == 6 + 4
 
@@ -120,10 +120,12 @@ async def test_each_bin_is_checked_separately(
     beside = await server.find(view, "good", "odd", "good")
 
     fits = odd in FITS[feature]
-    expected = a_record(view, {**good, feature: ODD[odd] if fits else None})
+    is_lossy = not fits and odd != "NaN"
+    given = {**good, feature: ODD[odd] if fits else None}
+    expected = a_record(view, given, is_lossy=is_lossy)
     assert alone == expected
     assert beside == [a_record(view, good), expected, a_record(view, good)]
-    assert server.reader.counts.unusable_values == (0 if fits or odd == "NaN" else 2)
+    assert server.reader.counts.unusable_values == (2 if is_lossy else 0)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +147,13 @@ async def test_an_unreadable_event_time_counts_as_the_oldest(
     view = a_view(name, floats(1), layout=BinsLayout(name, "ts"))
     server.client.put(server.key(name, "odd"), {"f0": 1.0, "ts": given})
     server.client.put(server.key(name, "good"), {"f0": 2.0, "ts": NOW_MS})
+    is_lossy = event_time_ms is None
 
     assert await server.find(view, "odd", "good") == [
-        a_record(view, {"f0": 1.0}, event_time_ms=event_time_ms or 0),
+        a_record(view, {"f0": 1.0}, event_time_ms=event_time_ms or 0, is_lossy=is_lossy),
         a_record(view, {"f0": 2.0}, event_time_ms=NOW_MS),
     ]
-    assert server.reader.counts.unusable_values == (1 if event_time_ms is None else 0)
+    assert server.reader.counts.unusable_values == (1 if is_lossy else 0)
 
 
 @pytest.mark.parametrize("unit", TimeUnit)
@@ -170,7 +173,7 @@ async def test_an_event_time_is_read_and_loaded_in_the_declared_unit(
     again = server.writer.write(view, [("u", a_record(view, {"f0": 3.0}))], mark=None)
 
     assert found[0] == a_record(view, {"f0": 1.0}, event_time_ms=NOW_MS)
-    assert found[1:] == [a_record(view, {"f0": 1.0}, event_time_ms=0)] * 3
+    assert found[1:] == [a_record(view, {"f0": 1.0}, event_time_ms=0, is_lossy=True)] * 3
     assert server.reader.counts.unusable_values == 3
     assert (written.written, again.older) == (1, 1)
     assert await server.find(view, "u") == [later]
@@ -206,8 +209,8 @@ async def test_columns_of_numbers_are_converted_at_once_and_checked_alike(
     server.client.put(server.key(name, "b"), {"f0": -math.inf, "f1": 2.0, "wide": math.inf})
 
     assert await server.find(view, "a", "b") == [
-        a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS),
-        a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS),
+        a_record(view, {"f0": 1.5, "wide": 1e300}, event_time_ms=NOW_MS, is_lossy=True),
+        a_record(view, {"f1": 2.0}, event_time_ms=NOW_MS, is_lossy=True),
     ]
     assert server.reader.counts.unusable_values == 3
 

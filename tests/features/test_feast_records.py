@@ -137,9 +137,9 @@ async def test_values_and_times_that_do_not_fit_are_counted_and_cost_no_other(
     found = await feast.server.find(view, "1", "2", "3", "4")
 
     assert found == [
-        a_record(view, {"city": "x"}),
-        a_record(view, {"age": 1}, event_time_ms=0),
-        a_record(view, {"age": 2}, event_time_ms=0),
+        a_record(view, {"city": "x"}, is_lossy=True),
+        a_record(view, {"age": 1}, event_time_ms=0, is_lossy=True),
+        a_record(view, {"age": 2}, event_time_ms=0, is_lossy=True),
         None,
     ]
     assert feast.server.reader.counts.unusable_values == 4 + 2

@@ -3,10 +3,20 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.domain.features import Feature, FeatureDtype, FeatureScalar, FeatureView
+from tests.features.builders import floats
+from understudy.domain.features import (
+    Feature,
+    FeatureDtype,
+    FeatureRef,
+    FeatureScalar,
+    FeatureStatus,
+    FeatureView,
+)
+from understudy.features.decisions.feature_columns import columns_of
 from understudy.features.decisions.record_format import (
     decode,
     event_time_ms_of,
@@ -16,6 +26,7 @@ from understudy.features.decisions.record_format import (
     record_format,
     unpack_record,
 )
+from understudy.features.decisions.statuses import statuses_of, view_statuses
 
 VALUES: dict[FeatureDtype, st.SearchStrategy[FeatureScalar]] = {
     FeatureDtype.FLOAT32: st.floats(width=32, allow_nan=False),
@@ -84,6 +95,43 @@ def test_a_batch_is_packed_like_its_single_rows(
 
 def _present(view: FeatureView, rows: list[Values]) -> list[list[bool]]:
     return [[row[feature.name] is not None for feature in view.features] for row in rows]
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 63, 64, 65, 128])
+def test_a_lossy_record_differs_in_nothing_else(width: int) -> None:
+    view = FeatureView("view", 1, "entity", floats(width))
+    form = record_format(view)
+    present = np.array([[place % 3 != row for place in range(width)] for row in range(3)])
+    columns = [np.arange(3.0)] * width
+    times_ms = np.arange(3)
+    lossy = np.array([True, False, True])
+
+    parts = form.parts(b"".join(pack_columns(form, columns, present, times_ms, lossy=lossy)))
+
+    assert form.lossy(parts).tolist() == lossy.tolist()
+    assert form.presence(parts).tolist() == present.tolist()
+    assert not form.has_full_heads(parts)
+    plain = pack_columns(form, columns, present, times_ms)
+    unmarked = pack_columns(form, columns, present, times_ms, lossy=False)
+    assert unmarked == plain
+
+
+def test_absent_values_of_a_lossy_record_are_missing_and_no_nulls() -> None:
+    defaulted = Feature("defaulted", FeatureDtype.FLOAT32, default=0.0)
+    view = FeatureView("view", 1, "entity", (Feature("plain", FeatureDtype.FLOAT32), defaulted))
+    form = record_format(view)
+    records = [
+        pack_record(form, {}, event_time_ms=5, is_lossy=is_lossy) for is_lossy in (False, True)
+    ]
+    columns = columns_of([FeatureRef("view", 1, each.name) for each in view.features], [view])
+    rules = view_statuses(columns[0].view, columns)
+
+    statuses = statuses_of(rules, decode(form, records), now_ms=10, last_known=None)
+
+    assert statuses.tolist() == [
+        [FeatureStatus.NULL, FeatureStatus.NULL_DEFAULTED],
+        [FeatureStatus.MISSING, FeatureStatus.DEFAULTED],
+    ]
 
 
 def test_blank_and_foreign_records_are_distinguished() -> None:

@@ -66,7 +66,9 @@ class BinsCodec:
         self.bins = [*self._names, *times, *own]
 
     def packed(self, records: Sequence[Bins], *, now_ms: int) -> tuple[list[bytes], int]:
-        """Return the packed records, and the number of unusable values, which count as absent.
+        """Return the packed records, and the number of unusable values.
+
+        An unusable value has no value in the packed record, which is marked as lossy.
 
         Args:
             records: bins by name.
@@ -74,18 +76,20 @@ class BinsCodec:
         """
         columns: list[Any] = [None] * len(self._names)
         present = np.zeros((len(records), len(self._names)), dtype=np.bool_)
-        unusable = self._fill_floats(records, columns, present)
+        lost = self._fill_floats(records, columns, present)
         for place, name in enumerate(self._names):
             if columns[place] is None:
                 values = [record.get(name) for record in records]
-                unusable += self._fill_one(place, values, columns, present)
+                lost += self._fill_one(place, values, columns, present)
         times_ms = [self._event_time_ms(record, now_ms) for record in records]
-        unusable += times_ms.count(None)
+        lost += np.array([time_ms is None for time_ms in times_ms], dtype=np.bool_)
         # Unreadable event time: assume the oldest, so that every value with a max age is stale.
         known_ms = np.array([time_ms or 0 for time_ms in times_ms], dtype=np.int64)
         created_ms, ingested_ms = self._own_times_ms(records, known_ms)
-        packed = pack_columns(self._form, columns, present, known_ms, created_ms, ingested_ms)
-        return packed, unusable
+        packed = pack_columns(
+            self._form, columns, present, known_ms, created_ms, ingested_ms, lossy=lost > 0
+        )
+        return packed, int(lost.sum())
 
     def bins_of(self, values: Mapping[str, FeatureScalar | None], event_time_ms: int) -> Bins:
         """Return the bins to write; a bin of None removes the value from the record."""
@@ -111,17 +115,22 @@ class BinsCodec:
 
     def _fill_floats(
         self, records: Sequence[Bins], columns: list[Any], present: npt.NDArray[np.bool_]
-    ) -> int:
-        """Fill all float columns in one conversion, after removing values that are not numbers."""
+    ) -> npt.NDArray[np.int64]:
+        """Fill all float columns in one conversion, after removing values that are not numbers.
+
+        Returns:
+            The number of unusable values of each record, shape (n,).
+        """
         if not self._floats or not records:
-            return 0
+            return np.zeros(len(records), dtype=np.int64)
         names = [self._names[place] for place in self._floats]
         values = [record.get(name, _NAN) for record in records for name in names]
-        strangers = 0
+        shape = len(records), len(names)
+        strange = np.zeros(shape, dtype=np.bool_)
         if not _NUMBERS.issuperset(map(type, values)):  # numpy would accept a boolean as a number
-            strangers = sum(type(value) not in _NUMBERS for value in values)
+            strange = np.array([type(value) not in _NUMBERS for value in values]).reshape(shape)
             values = [value if type(value) in _NUMBERS else _NAN for value in values]
-        matrix = np.array(values, dtype=np.float64).reshape(len(records), len(names))
+        matrix = np.array(values, dtype=np.float64).reshape(shape)
         for column, place in enumerate(self._floats):
             columns[place] = matrix[:, column]
         usable = np.isfinite(matrix)
@@ -129,7 +138,8 @@ class BinsCodec:
             narrow = [self._form.dtypes[place] is FeatureDtype.FLOAT32 for place in self._floats]
             usable &= ~np.array(narrow) | (np.abs(matrix) <= np.finfo(np.float32).max)
         present[:, self._floats] = usable
-        return strangers + int(np.count_nonzero(~usable & ~np.isnan(matrix)))
+        lost: npt.NDArray[np.int64] = (strange | (~usable & ~np.isnan(matrix))).sum(axis=1)
+        return lost
 
     def _fill_one(
         self,
@@ -137,7 +147,8 @@ class BinsCodec:
         values: Sequence[Any],
         columns: list[Any],
         present: npt.NDArray[np.bool_],
-    ) -> int:
+    ) -> npt.NDArray[np.bool_]:
+        """Fill a column of another type; return which records have an unusable value for it."""
         dtype = self._form.dtypes[place]
         usable = [_usable(dtype, value) for value in values]
         present[:, place] = [value is not None for value in usable]
@@ -146,9 +157,12 @@ class BinsCodec:
         else:
             element = "i8" if dtype is FeatureDtype.INT64 else "f8"
             columns[place] = np.array([value or 0 for value in usable], dtype=element)
-        return sum(
-            value is None and given is not None and given == given  # noqa: PLR0124 - not NaN
-            for value, given in zip(usable, values, strict=True)
+        return np.array(
+            [
+                value is None and given is not None and given == given  # noqa: PLR0124 - not NaN
+                for value, given in zip(usable, values, strict=True)
+            ],
+            dtype=np.bool_,
         )
 
     def _event_time_ms(self, record: Bins, now_ms: int) -> int | None:

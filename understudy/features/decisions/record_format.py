@@ -1,12 +1,15 @@
 """The packed record: one view's values of one entity, little-endian, decoded a batch at a time.
 
-    | digest 8 B | presence bitmap, 64-bit words | event, created, ingestion time, int64 ms each |
+    | digest 8 B | presence bitmap and lossy bit, 64-bit words | event, created, ingestion time, int64 ms each |
     | float64 | int64 | float32 | string lengths, uint32 | bool | padding to 8 B |
     || strings, UTF-8, back to back |
 
 Everything before `||` has the same size in every record of a view, so a batch is decoded by one
 join and one `frombuffer`. The digest is the first 8 bytes of the view's digest; a record with
 another one was written under another definition and must not be read under this one.
+
+The bit after those of the features marks a lossy record: it was made of one that had an unusable
+value, as records of other tools may. Its absent values may not be nulls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,6 +68,12 @@ class RecordFormat:
         bits = np.unpackbits(bitmap, axis=1, count=len(self.names), bitorder="little")
         return bits.view(np.bool_)
 
+    def lossy(self, parts: FixedParts) -> npt.NDArray[np.bool_]:
+        """Return which records lost a value when they were made, shape (n,)."""
+        byte, bit = divmod(len(self.names), 8)
+        lost: npt.NDArray[np.bool_] = (parts[_PRESENCE][:, byte] & np.uint8(1 << bit)) != 0
+        return lost
+
     def block(self, parts: FixedParts, dtype: FeatureDtype) -> npt.NDArray[np.generic]:
         """Return the values of all features of `dtype`, shape (n, features of that dtype)."""
         return parts[dtype.value]
@@ -74,7 +83,7 @@ class RecordFormat:
 def record_format(view: FeatureView) -> RecordFormat:
     """Return the record format of `view`."""
     dtypes = tuple(feature.dtype for feature in view.features)
-    presence_bytes = -(-len(dtypes) // 64) * WORD_BYTES
+    presence_bytes = -(-(len(dtypes) + 1) // 64) * WORD_BYTES
     event_time_offset = offset = WORD_BYTES + presence_bytes
     fields: dict[str, tuple[str | tuple[str, tuple[int]], int]] = {
         _DIGEST: ("<i8", 0),
@@ -150,6 +159,8 @@ def pack_columns(
     event_times_ms: npt.NDArray[np.int64],
     created_times_ms: npt.NDArray[np.int64] | int = 0,
     ingestion_times_ms: npt.NDArray[np.int64] | int = 0,
+    *,
+    lossy: npt.NDArray[np.bool_] | bool = False,
 ) -> list[bytes]:
     """Return one record per row.
 
@@ -160,12 +171,14 @@ def pack_columns(
         event_times_ms: shape (n,), UTC milliseconds since 1970.
         created_times_ms: the same for the times at which the values were created; 0 if unknown.
         ingestion_times_ms: the same for the times at which a store got them; 0 if unknown.
+        lossy: shape (n,): rows of which a value could not be kept.
     """
     rows = len(event_times_ms)
     parts = np.zeros(rows, dtype=form.fixed)
     parts[_DIGEST] = int.from_bytes(form.digest, "little", signed=True)
     bits = np.zeros((rows, parts[_PRESENCE].shape[1] * 8), dtype=np.uint8)
     bits[:, : len(form.names)] = present
+    bits[:, len(form.names)] = lossy
     parts[_PRESENCE] = np.packbits(bits, axis=1, bitorder="little")
     parts[_EVENT_TIME] = event_times_ms
     parts[_CREATED_TIME] = created_times_ms
@@ -190,6 +203,7 @@ def pack_record(
     *,
     event_time_ms: int,
     created_time_ms: int = 0,
+    is_lossy: bool = False,
 ) -> bytes:
     """Return one record; a feature that is absent or None in `values` has no value."""
     given = [values.get(name) for name in form.names]
@@ -201,7 +215,7 @@ def pack_record(
             columns.append(np.array([0 if value is None else value], dtype=ELEMENT_DTYPES[dtype]))
     present = np.array([[value is not None for value in given]])
     event_times_ms = np.array([event_time_ms], dtype=np.int64)
-    return pack_columns(form, columns, present, event_times_ms, created_time_ms)[0]
+    return pack_columns(form, columns, present, event_times_ms, created_time_ms, lossy=is_lossy)[0]
 
 
 def unpack_record(form: RecordFormat, record: bytes) -> dict[str, FeatureScalar | None]:

@@ -102,8 +102,10 @@ def statuses_of(
         statuses[last_known] = FeatureStatus.LAST_KNOWN
     if not decoded.is_full:
         present = decoded.form.presence(decoded.parts)[:, rules.sources]
-        # By now an old or remembered record may have a value where it had none.
-        is_current = statuses == FeatureStatus.PRESENT
+        # By now an old or remembered record may have a value where it had none; a lossy one had it.
+        is_current = (statuses == FeatureStatus.PRESENT) & ~decoded.form.lossy(decoded.parts)[
+            :, None
+        ]
         null = np.where(is_current, rules.when_null, rules.when_absent)
         statuses = np.where(present, statuses, null)
     if decoded.absent is not None:
