@@ -77,11 +77,15 @@ LISTS: dict[str, tuple[Any, list[str]]] = {
         ["model", "limit", "before", "until.seconds", "until.nanos"],
     ),
     "ListAudit": (pb.ListAuditRequest, ["model", "limit", "before"]),
+    "ListRefusals": (pb.ListRefusalsRequest, ["limit", "before"]),
+    "ListTags": (pb.ListTagsRequest, ["model"]),
 }
 
 
 def asked(rpc: str, values: dict[str, Any]) -> Any:
-    request: Any = LISTS[rpc][0](model="fraud")
+    request: Any = LISTS[rpc][0]()
+    if "model" in request.DESCRIPTOR.fields_by_name:
+        request.model = "fraud"
     if any(path.startswith("after.") for path in values):
         request.after.CopyFrom(pb.VersionRef(model="fraud", number=1))
     for path, value in values.items():

@@ -60,6 +60,9 @@ class Caller:
     def peer(self) -> str:
         return "ipv4:127.0.0.1:40000"
 
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
     @asynccontextmanager
     async def streaming(self, served: Served) -> AsyncIterator[asyncio.Task[None]]:
         """Run the call; on leaving, the caller disconnects."""

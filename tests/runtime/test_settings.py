@@ -17,7 +17,7 @@ from understudy.runtime.settings import ProcessSettings, load_settings
 
 KINDS: dict[type[ProcessSettings], dict[str, str]] = {
     RouterSettings: {"features": "lmdb:f", "log_dir": "l", "state_dir": "s"},
-    RegistrySettings: {"dir": "d"},
+    RegistrySettings: {"dir": "d", "unproven": "true"},
     HostSettings: {"dir": "d"},
     ScorerSettings: {},
     AerospikeSettings: {},
