@@ -23,7 +23,7 @@ from tests.router.samples import MODEL, deployment
 from tests.stack.waiting import until, until_gone
 from understudy.domain.errors import UnavailableError
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 PATIENT_S = 120.0  # for limits that must not be reached in a test
 CALLS = 150
 

@@ -17,7 +17,7 @@ from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.exit_codes import USAGE
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 
 LARGE_BYTES = 200_000
 RESTARTING = pb.SCORER_STATE_RESTARTING

@@ -93,6 +93,7 @@ def test_a_shift_between_steps_of_the_weight_is_no_difference_of_arms() -> None:
     assert abs(mean) < 0.02
 
 
+@pytest.mark.long
 def test_units_that_fit_their_share_are_no_mismatch_at_any_look() -> None:
     random = np.random.default_rng(5)
     alarms = 0
