@@ -8,7 +8,8 @@ import getpass
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ import trustme
 from stack.secret_files import write_secret
 from understudy.control.access import CA_FILE, TOKEN_FILE, access_in, access_of_environment
 from understudy.control.identities_file import read_identities, write_identities
+from understudy.control.known_registries import made_known
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.identities import Identity, Role, Token
 from understudy.runtime.secret_files import read_secret
@@ -43,6 +45,7 @@ class StackAccess:
         operator: that of commands and of the stack itself to the registry.
         tls_health: the transport to processes with a certificate, to ask for their health.
         router_health: the same for the router.
+        is_own: False if the environment decides, for processes and for commands.
     """
 
     registry: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class StackAccess:
     operator: Transport = LOCAL
     tls_health: Transport = LOCAL
     router_health: Transport = LOCAL
+    is_own: bool = False
 
 
 def prepare_access(
@@ -98,7 +102,23 @@ def prepare_access(
         },
         operator=operator,
         tls_health=replace(operator, token=""),
+        is_own=True,
     )
+
+
+@contextmanager
+def access_for_commands(
+    access: StackAccess, registry_address: str, folder: Path, environment: Mapping[str, str]
+) -> Iterator[bool]:
+    """Let commands of this user find the stack's own access in `folder` during the block.
+
+    Yields False if they cannot find it. If the environment decides, it does so for them as well.
+    """
+    if not access.is_own:
+        yield True
+        return
+    with made_known(registry_address, folder, environment) as is_known:
+        yield is_known
 
 
 def _know(path: Path, *own: Identity) -> None:

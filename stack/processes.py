@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.access import StackAccess, prepare_access
+from stack.access import StackAccess, access_for_commands, prepare_access
 from stack.data_directory import EMBEDDED, DataDirectory
 from stack.log_key import log_key_environment
-from understudy.control.known_registries import made_known
 from understudy.domain.errors import RefusedError
 from understudy.features.stores import open_writer
 from understudy.runtime.free_port import free_ports
@@ -63,7 +62,9 @@ async def open_stack(
         open_writer(directory.features_url).close_now()
     with _locked(directory.access):
         access = prepare_access(directory.access, addresses.registry, os.environ)
-        with made_known(addresses.registry, directory.access, os.environ) as is_known:
+        with access_for_commands(
+            access, addresses.registry, directory.access, os.environ
+        ) as is_known:
             async with Supervisor(directory.process_logs) as supervisor:
                 for spec in (
                     registry_process(directory, addresses, access),

@@ -8,9 +8,15 @@ import pytest
 
 from registry.app import open_registry
 from registry.settings import RegistrySettings
-from stack.access import IDENTITIES_FILE, StackAccess, prepare_access
+from stack.access import (
+    IDENTITIES_FILE,
+    StackAccess,
+    access_for_commands,
+    prepare_access,
+)
 from understudy.control.client import RegistryClient
 from understudy.control.identities_file import read_identities, write_identities
+from understudy.control.known_registries import known_folder
 from understudy.domain.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from understudy.domain.identities import Identity, Role
 from understudy.runtime.free_port import free_port
@@ -74,6 +80,23 @@ def test_an_environment_that_decides_is_left_to_decide(name: str, tmp_path: Path
 
     assert [*tmp_path.iterdir()] == []
     assert access == StackAccess()
+
+
+@pytest.mark.parametrize("decides", ["the stack", "the environment"])
+def test_commands_find_the_access_that_a_stack_has_made_itself(
+    decides: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "access"
+    folder.mkdir()
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    decided = {"REGISTRY_UNPROVEN": "true"} if decides == "the environment" else {}
+    access = prepare_access(folder, ADDRESS, {**state, **decided})
+
+    with access_for_commands(access, ADDRESS, folder, state) as can_act:
+        found = known_folder(ADDRESS, state)
+
+    assert can_act
+    assert found == (folder.resolve() if decides == "the stack" else None)
 
 
 def test_a_host_id_that_no_certificate_can_name_is_refused(tmp_path: Path) -> None:
