@@ -16,13 +16,12 @@ from pathlib import Path
 
 import trustme
 
-from stack.secret_files import write_secret
 from understudy.control.access import CA_FILE, TOKEN_FILE, access_in, access_of_environment
 from understudy.control.identities_file import read_identities, write_identities
 from understudy.control.known_registries import made_known
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.identities import Identity, Role, Token
-from understudy.runtime.secret_files import read_secret
+from understudy.runtime.secret_files import read_secret, write_secret
 from understudy.runtime.transport.settings import environment_of
 from understudy.runtime.transport.tls_files import TlsFiles
 from understudy.runtime.transport.transport import LOCAL, Transport

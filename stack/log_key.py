@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack.secret_files import write_secret
+from understudy.runtime.secret_files import write_secret
 
 _KEY_BYTES = 32
 _DECIDED_BY = ("ROUTER_LOG_KEY", "ROUTER_LOG_KEY_FILE", "ROUTER_LOG_IDS")

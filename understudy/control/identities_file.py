@@ -1,7 +1,6 @@
 """The file of identities: read whole, replaced whole."""
 
 import json
-import os
 from pathlib import Path
 
 from understudy.domain.errors import InvalidInputError
@@ -11,10 +10,8 @@ from understudy.domain.identities import (
     document_of,
     identities_from_document,
 )
-from understudy.runtime.secret_files import read_secret
+from understudy.runtime.secret_files import read_secret, write_secret
 from understudy.runtime.written_files import writing
-
-_OURS_ALONE = 0o600  # mode of the file
 
 
 def read_identities(path: Path) -> Identities:
@@ -39,17 +36,5 @@ def write_identities(path: Path, known: tuple[Identity, ...]) -> None:
     """
     document = document_of(Identities(known))
     identities_from_document(document)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with writing(path, option="--file"):
-            with open(unfinished, "x", opener=_ours_alone) as new:
-                new.write(f"{json.dumps(document, indent=2)}\n")
-                new.flush()
-                os.fsync(new.fileno())
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _ours_alone(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, _OURS_ALONE)
+    with writing(path, option="--file"):
+        write_secret(path, f"{json.dumps(document, indent=2)}\n".encode())

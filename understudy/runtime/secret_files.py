@@ -1,4 +1,7 @@
-"""Secrets in files: any secret setting `NAME` may be given as `NAME_FILE`, the path of its file."""
+"""Secrets in files: read only if others cannot, and written so.
+
+Any secret setting `NAME` may be given as `NAME_FILE`, the path of its file.
+"""
 
 import os
 import stat
@@ -9,6 +12,7 @@ from understudy.domain.errors import Fault, InvalidInputError
 _MOST_BYTES = 64 * 1024
 _ACCEPTED = f"a file of 1 to {_MOST_BYTES} bytes in UTF-8 that we can read and others cannot, e.g. with mode 0600"
 _FOR_OTHERS = 0o007
+_OURS_ALONE = 0o600
 
 
 def read_secret(path: Path, *, variable: str) -> str:
@@ -38,6 +42,29 @@ def read_secret(path: Path, *, variable: str) -> str:
         size = "nothing" if not secret else f"more than {_MOST_BYTES} bytes"
         raise _refused(variable, f"{size} in {path}")
     return secret
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write the file, or replace it, with access for us alone.
+
+    It is complete under its name or not there at all: a secret that is cut off would still be taken.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "xb", opener=_ours_alone) as new:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _ours_alone(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, _OURS_ALONE)
 
 
 def _without_waiting(path: str, flags: int) -> int:
