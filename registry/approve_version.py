@@ -23,6 +23,7 @@ from registry.store.recorded_votes import authors_of, record_vote
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
 from understudy.domain.errors import ConflictError, InvalidInputError
+from understudy.domain.instants import unix_ns
 from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import VersionRef
 
@@ -131,8 +132,8 @@ class Voter:
             content_digest=content_digest,
             actor=asked.actor.name,
             reason=asked.reason,
-            at_ns=_ns(now),
-            expires_ns=_ns(self._end_of(asked, now)) if asked.kind is VoteKind.APPROVE else 0,
+            at_ns=unix_ns(now),
+            expires_ns=unix_ns(self._end_of(asked, now)) if asked.kind is VoteKind.APPROVE else 0,
         )
         standing = standing_of([*before, vote], content_digest, vote.at_ns)
         return Voted(
@@ -158,9 +159,5 @@ class Voter:
             approvers=asked.approvers,
             actor=asked.actor.name,
             reason=asked.reason,
-            at_ns=_ns(self.now()),
+            at_ns=unix_ns(self.now()),
         )
-
-
-def _ns(at: datetime) -> int:
-    return round(at.timestamp() * 1e9)

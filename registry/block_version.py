@@ -15,6 +15,7 @@ from registry.store.marked_versions import record_mark
 from registry.store.marks import Mark
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError
+from understudy.domain.instants import unix_ns
 from understudy.domain.versions import VersionRef
 
 
@@ -63,7 +64,7 @@ class Blocker:
             return BlockSet(deployment, digest)
 
     def _now_ns(self) -> int:
-        return round(self.now().timestamp() * 1e9)
+        return unix_ns(self.now())
 
 
 def _planned(connection: Connection, asked: BlockRequest) -> Deployment | None:

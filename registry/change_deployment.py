@@ -48,6 +48,7 @@ from understudy.domain.errors import (
     NotFoundError,
     RefusedError,
 )
+from understudy.domain.instants import unix_ns
 from understudy.domain.request_contract import VersionNeeds
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import VersionRef
@@ -180,7 +181,7 @@ class DeploymentChanger:
         now, dwell_s = self.now(), self.limits.least_dwell_s
         since: dict[int, datetime | None] = {}
         if dwell_s is not None and not isinstance(change, Rollback):
-            from_ns = _ns(now - timedelta(seconds=dwell_s))
+            from_ns = unix_ns(now - timedelta(seconds=dwell_s))
             for version in raised_shares_bp(before, after):
                 history = revisions.made_since(connection, after.model, from_ns)
                 times = ((_utc(each.at_ns), each.content) for each in history)
@@ -194,7 +195,7 @@ class DeploymentChanger:
         needed = needed_approvals(votes.policy_of(connection, model), self.approvals.least)
         if not needed or not numbers:
             return None
-        candidates = candidates_of(connection, model, numbers, _ns(self.now()))
+        candidates = candidates_of(connection, model, numbers, unix_ns(self.now()))
         check_approved(candidates, needed, self.approvals.names())
         return Approved(needed, {e.ref.number: e.standing.approvers for e in candidates})
 
@@ -204,7 +205,7 @@ class DeploymentChanger:
             _check_record(connection, VersionRef(model, number), today)
 
     def _write(self, connection: Connection, request: ChangeRequest, planned: Changed) -> str:
-        at_ns, after = _ns(self.now()), planned.after
+        at_ns, after = unix_ns(self.now()), planned.after
         action = ACTIONS[type(request.change)]
         content = after.last if isinstance(after, Ended) else after
         stored = StoredRevision(content, request.actor.name, action, request.reason, at_ns)
@@ -219,10 +220,6 @@ class DeploymentChanger:
             override=override,
             approved=planned.approved,
         )
-
-
-def _ns(at: datetime) -> int:
-    return round(at.timestamp() * 1e9)
 
 
 def _utc(at_ns: int) -> datetime:

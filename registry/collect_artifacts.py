@@ -27,6 +27,7 @@ from registry.store.marked_versions import record_mark
 from registry.store.marks import Mark
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import ConflictError
+from understudy.domain.instants import unix_ns
 from understudy.domain.versions import VersionRef
 
 _PAST_REVISIONS = 50  # searched for rollback targets, as a rollback does
@@ -87,7 +88,7 @@ class Collector:
     def _record(
         self, connection: Connection, asked: CollectionRequest, plan: CollectionPlan
     ) -> None:
-        at_ns = round(self.now().timestamp() * 1e9)
+        at_ns = unix_ns(self.now())
         for ref in plan.versions:
             mark = Mark(Kind.COLLECTION, ref, asked.actor.name, asked.reason, at_ns)
             record_mark(connection, mark, asked.actor, begins=True, facts={"plan": plan.digest})
@@ -95,7 +96,7 @@ class Collector:
     def _plan(
         self, connection: Connection, asked: CollectionRequest, stored: Mapping[str, int]
     ) -> CollectionPlan:
-        before_ns = round((self.now() - asked.least_age).timestamp() * 1e9)
+        before_ns = unix_ns(self.now() - asked.least_age)
         candidates = list(_candidates(connection))
         of = frozenset(e.ref for e in candidates if asked.model in {None, e.ref.model})
         due = {each.ref.model for each in candidates if each.ref in of and each.is_due(before_ns)}

@@ -12,6 +12,7 @@ from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.instants import unix_ns
 
 _LONGEST_DRILL_S = 3600.0  # as the router's
 _LONGEST_ROUTER = 300
@@ -61,7 +62,7 @@ def record_drill(engine: Engine, drill: Drill, at: datetime) -> str:
         return audit_log.append(
             connection,
             audit_log.Event(
-                at_ns=round(at.timestamp() * 1e9),
+                at_ns=unix_ns(at),
                 actor=drill.actor,
                 action=Action.DRILL,
                 model="",

@@ -22,6 +22,7 @@ from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import FeatureRef, FeatureView
+from understudy.domain.instants import unix_ns
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
@@ -121,7 +122,7 @@ class Registrar:
         """End the collection of a version whose files have just been stored again."""
         if ref.number not in marks.of_model(connection, Kind.COLLECTION, ref.model):
             return False
-        at_ns = round(self.now().timestamp() * 1e9)
+        at_ns = unix_ns(self.now())
         mark = Mark(Kind.COLLECTION, ref, registration.actor.name, registration.reason, at_ns)
         record_mark(connection, mark, registration.actor, begins=False)
         return True
@@ -170,7 +171,7 @@ class Registrar:
             column_inputs=column_inputs(report.features.columns),
             joins_rows=report.artifact.joins_rows,
         )
-        at_ns = round(self.now().timestamp() * 1e9)
+        at_ns = unix_ns(self.now())
         return StoredVersion(spec, report.record_json, registration.actor.name, at_ns)
 
     def _event(self, registration: Registration, stored: StoredVersion) -> audit_log.Event:

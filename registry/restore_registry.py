@@ -16,6 +16,7 @@ from registry.store.recorded_revisions import record_revision
 from registry.store.revisions import StoredRevision
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
+from understudy.domain.instants import unix_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Restorer:
     def _write(
         self, connection: Connection, asked: Restore, plan: Succession, before: StoredLineage
     ) -> Restored:
-        at_ns = round(self.now().timestamp() * 1e9)
+        at_ns = unix_ns(self.now())
         stored = StoredLineage(
             place=before.place + 1,
             id=str(uuid4()),

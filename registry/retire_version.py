@@ -16,6 +16,7 @@ from registry.store.marked_versions import record_mark
 from registry.store.marks import Mark
 from understudy.domain.deployments import Deployment, versions_in_use
 from understudy.domain.errors import RefusedError
+from understudy.domain.instants import unix_ns
 from understudy.domain.versions import VersionRef
 
 _PAST_REVISIONS = 50  # searched for rollback targets, as a rollback does
@@ -61,7 +62,7 @@ class Retirer:
                 return RetirementSet(_planned(connection, asked), audit_digest="")
         with writing(self.engine) as connection:
             rollbacks = _planned(connection, asked)
-            at_ns = round(self.now().timestamp() * 1e9)
+            at_ns = unix_ns(self.now())
             mark = Mark(Kind.RETIREMENT, asked.ref, asked.actor.name, asked.reason, at_ns)
             digest = record_mark(connection, mark, asked.actor, begins=asked.is_retirement)
             return RetirementSet(rollbacks, digest)

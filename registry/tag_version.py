@@ -13,6 +13,7 @@ from registry.store.database import reading, writing
 from registry.store.tags import Tag
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
+from understudy.domain.instants import unix_ns
 from understudy.domain.versions import VersionRef
 
 
@@ -61,7 +62,7 @@ class Tagger:
     def _write(self, connection: Connection, asked: TagRequest, before: int | None) -> str:
         number = asked.number if asked.number is not None else before
         assert number is not None  # noqa: S101 - a tag to remove is there
-        at_ns = round(self.now().timestamp() * 1e9)
+        at_ns = unix_ns(self.now())
         ref = VersionRef(asked.model, number)
         tag = Tag(asked.name, ref, asked.actor.name, asked.reason, at_ns)
         if asked.number is None:

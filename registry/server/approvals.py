@@ -27,6 +27,7 @@ from understudy.control.wire_enums import wire_values
 from understudy.control.wire_values import ref_to_wire, timestamp, value_or_none
 from understudy.domain.deployments import Deployment, versions_in_use
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.instants import unix_ns
 from understudy.domain.versions import VersionRef, checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 
@@ -108,7 +109,7 @@ class Approvals:
         by_model: dict[str, set[int]] = {}
         for ref in refs:
             by_model.setdefault(ref.model, set()).add(ref.number)
-        now_ns = round(self.voter.now().timestamp() * 1e9)
+        now_ns = unix_ns(self.voter.now())
         found: dict[VersionRef, pb.Approval] = {}
         for model, numbers in by_model.items():
             needed = self.voter.needed(connection, model)

@@ -19,6 +19,7 @@ from registry.store.database import reading
 from registry.verify_registry import VerifiedTables, verify_database
 from understudy.control.wire_values import timestamp
 from understudy.domain.errors import UnavailableError
+from understudy.domain.instants import unix_ns
 from understudy.registry.v1 import registry_pb2 as pb
 
 _PART_S = 0.005  # CPU time of one part of the work
@@ -78,7 +79,7 @@ class DatabaseReview:
             await asyncio.gather(work, return_exceptions=True)
             raise
         before = () if self.latest is None else self.latest.faults
-        at_ns = round(self.now().timestamp() * 1e9)
+        at_ns = unix_ns(self.now())
         self.latest = Reviewed(at_ns, len(found.recorded), found.faults)
         if found.faults and found.faults != before:
             _log.error("registry_not_intact", faults=found.faults[:_MOST_SHOWN])

@@ -14,6 +14,7 @@ from understudy.control.report_wire import scorer_to_wire
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action
 from understudy.domain.errors import NotFoundError, RefusedError
+from understudy.domain.instants import unix_ns
 from understudy.domain.reports import ScorersReport
 from understudy.domain.snapshots import News
 from understudy.registry.v1 import registry_pb2 as pb
@@ -56,7 +57,7 @@ async def forget_host(
     def record() -> str:
         details = {"host_id": request.host_id, "scorers": len(gone)}
         event = audit_log.Event(
-            at_ns=round(now().timestamp() * 1e9),
+            at_ns=unix_ns(now()),
             actor=actor,
             action=Action.FORGET_HOST,
             model="",

@@ -35,6 +35,7 @@ from registry.store.database import reading, writing
 from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import UnavailableError
+from understudy.domain.instants import unix_ns
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerProcess, Snapshot
 
@@ -166,7 +167,7 @@ class LiveState:
             before,
             self._stored.deployments,
             [each.report for each in self.routers() if each.news is News.REPORTING],
-            now_ns=round(now.timestamp() * 1e9),
+            now_ns=unix_ns(now),
         )
         if changed:
             models = {each.model for each in changed}

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from understudy.domain.belief import Refusal, WatcherBelief
+from understudy.domain.instants import unix_ns
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerHost, ScorerProcess
 
@@ -108,7 +109,7 @@ class Observed:
             ScorerHost(
                 name,
                 heard.news,
-                round(heard.at.timestamp() * 1e9) if heard.news is News.SILENT else None,
+                unix_ns(heard.at) if heard.news is News.SILENT else None,
                 heard.report.placement,
             )
             for name, heard in sorted(self._hosts.items())

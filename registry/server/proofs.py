@@ -28,6 +28,7 @@ from registry.verify_registry import (
 from registry.version_past import origin_of
 from understudy.control.wire_values import ref_to_wire
 from understudy.domain.errors import NotFoundError, RefusedError
+from understudy.domain.instants import unix_ns
 from understudy.domain.version_content import content_digest_of
 from understudy.domain.versions import VersionRef
 from understudy.provenance.dsse import AUDIT_HEAD_TYPE, VERSION_TYPE
@@ -125,7 +126,7 @@ class Proofs:
         with reading(self.engine) as connection:
             sequence, digest = audit_log.last(connection)
             identity = lineage.latest(connection).id
-        return AuditHead(identity, sequence, digest, round(self.now().timestamp() * 1e9))
+        return AuditHead(identity, sequence, digest, unix_ns(self.now()))
 
     def signed(self, head: AuditHead) -> str | None:
         """Return the head in an envelope, as one line; None without a key."""

@@ -14,6 +14,7 @@ from registry.server.live_state import LiveState
 from registry.store import refusals
 from registry.store.database import writing
 from understudy.domain.errors import FailureKind, UnavailableError, failure_kind_of
+from understudy.domain.instants import unix_ns
 from understudy.runtime.rpc_boundary import peer_of
 
 _PAUSE_S = 60.0
@@ -40,7 +41,7 @@ class RefusalBook:
         if kind in _RECORDED:
             name = name_of(context, believes=self.believes)
             attempt = Attempt(name, peer_of(context), call, kind.value)
-            now_ns = round(self.now().timestamp() * 1e9)
+            now_ns = unix_ns(self.now())
             self._attempts = self._attempts.with_one(attempt, now_ns)
 
     async def keep_written(self) -> None:

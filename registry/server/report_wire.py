@@ -22,6 +22,7 @@ from understudy.control.wire_enums import (
 )
 from understudy.control.wire_values import time_faults, timestamp, value_or_none
 from understudy.domain.errors import Fault, raise_any
+from understudy.domain.instants import unix_ns
 from understudy.domain.placement import MOST_LABELS, MOST_PLACED_MODELS
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
@@ -95,7 +96,7 @@ def router_to_wire(heard: Heard[RouterReport], model: str | None) -> pb.Observed
     """Return the last report of a router; if a model is named, its part only."""
     return pb.ObservedRouter(
         router_id=heard.report.router_id,
-        reported_at=timestamp(round(heard.at.timestamp() * 1e9)),
+        reported_at=timestamp(unix_ns(heard.at)),
         news=NEWS[heard.news],
         models=[
             model_state_to_wire(state)

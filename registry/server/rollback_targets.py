@@ -19,6 +19,7 @@ from registry.store.revisions import StoredRevision
 from understudy.control.wire_values import timestamp
 from understudy.domain.changes import Rollback
 from understudy.domain.errors import NotFoundError, RefusedError, UnderstudyError
+from understudy.domain.instants import unix_ns
 from understudy.registry.v1 import registry_pb2 as pb
 
 _PAST_REVISIONS = 50  # searched for contents that differ
@@ -138,7 +139,7 @@ def _log_changes(before: RollbackReview | None, review: RollbackReview) -> None:
 def rollback_review_to_wire(review: RollbackReview) -> pb.RollbackReview:
     return pb.RollbackReview(
         model=review.model,
-        reviewed_at=timestamp(round(review.at.timestamp() * 1e9)),
+        reviewed_at=timestamp(unix_ns(review.at)),
         current_revision=review.current_revision,
         targets=[
             pb.ReviewedTarget(
