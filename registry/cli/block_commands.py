@@ -20,6 +20,7 @@ from registry.cli.options import (
 from registry.decisions.effect import AwaitedChange, AwaitedState
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire import deployment_from_wire
+from understudy.control.wire_values import ref_from_wire, ref_to_wire
 from understudy.domain.deployments import versions_to_run
 from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
@@ -103,13 +104,12 @@ def forget_host(
 
 def _print_forgotten(host_id: str, done: pb.ForgetHostResponse) -> None:
     verb = "is" if done.applied else "would be"
-    gone = [f"{each.ref.model}@{each.ref.number} at {each.address}" for each in done.scorers]
+    gone = [f"{ref_from_wire(each.ref)} at {each.address}" for each in done.scorers]
     Screen().say(f"{host_id} {verb} forgotten; its scorers: {', '.join(gone) or 'none'}")
 
 
 def _request(ref: VersionRef, reason: str, *, dry_run: bool) -> pb.SetBlockRequest:
-    named = pb.VersionRef(model=ref.model, number=ref.number)
-    return pb.SetBlockRequest(ref=named, reason=reason, dry_run=dry_run)
+    return pb.SetBlockRequest(ref=ref_to_wire(ref), reason=reason, dry_run=dry_run)
 
 
 def _report(

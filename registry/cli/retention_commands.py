@@ -162,7 +162,7 @@ def _print_retirement(ref: VersionRef, done: pb.SetRetirementResponse, *, retire
 
 def _print_collected(done: pb.CollectArtifactsResponse, screen: Screen) -> None:
     rows = [(f"{each.model}@{each.number}", "collected", "") for each in done.versions]
-    rows += [(f"{e.ref.model}@{e.ref.number}", "kept", e.why) for e in done.kept]
+    rows += [(str(ref_from_wire(e.ref)), "kept", e.why) for e in done.kept]
     if rows:
         screen.table(("version", "artifact", "why"), rows)
     verb = "removed" if done.applied else "would remove"

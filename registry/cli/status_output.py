@@ -16,6 +16,7 @@ from understudy.control.report_wire import (
     refusal_from_wire,
 )
 from understudy.control.wire_enums import shown_name
+from understudy.control.wire_values import ref_from_wire
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
@@ -55,7 +56,7 @@ def print_status(status: pb.GetStatusResponse, output: Format) -> None:
         ("scorer", "state", "address", "loaded", "restarts", "host", "last error"),
         [
             (
-                f"{each.ref.model}@{each.ref.number}/{each.replica}",
+                f"{ref_from_wire(each.ref)}/{each.replica}",
                 shown_name(pb.ScorerState.Name(each.state), "SCORER_STATE"),
                 each.address,
                 _loaded(each),
@@ -127,8 +128,7 @@ def _print_placements(status: pb.GetStatusResponse, screen: Screen) -> None:
 
 def _print_approvals(status: pb.GetStatusResponse, screen: Screen) -> None:
     rows = [
-        (f"{each.ref.model}@{each.ref.number}", approval_text(each.approval))
-        for each in status.approvals
+        (str(ref_from_wire(each.ref)), approval_text(each.approval)) for each in status.approvals
     ]
     if rows:
         screen.table(("version", "approvals"), rows, title="approvals")

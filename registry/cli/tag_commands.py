@@ -8,6 +8,7 @@ from registry.cli.named_version import named_version
 from registry.cli.options import Actor, DryRun, Model, OnBehalfOf, Reason, Registry
 from registry.cli.output import shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.wire_values import ref_from_wire
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
@@ -85,7 +86,7 @@ def tags(
     rows = [
         (
             each.name,
-            f"{each.ref.model}@{each.ref.number}",
+            str(ref_from_wire(each.ref)),
             shown_time(each.at),
             each.actor,
             each.reason,

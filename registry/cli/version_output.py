@@ -7,6 +7,7 @@ from typing import Any
 from registry.cli.contract_output import needs_rows
 from registry.cli.output import DIGEST_SHOWN, approval_text, print_evidence, shown_time
 from registry.cli.status_output import parts_of
+from understudy.control.wire_values import ref_from_wire
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
@@ -36,7 +37,7 @@ def print_versions(
         ),
         [
             (
-                f"{each.ref.model}@{each.ref.number}",
+                str(ref_from_wire(each.ref)),
                 _shown_parts(each, status),
                 ", ".join(name for name, _ in _marks(each)) or "in use",
                 approval_text(each.approval),

@@ -14,6 +14,7 @@ from understudy.control.access import access_of_environment
 from understudy.control.change_wire import change_to_wire
 from understudy.control.identity import ACTOR_KEY, ON_BEHALF_OF_KEY, default_actor
 from understudy.control.wire import file_to_wire, view_to_wire
+from understudy.control.wire_values import ref_to_wire
 from understudy.domain.changes import Change
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.features import FeatureView
@@ -114,12 +115,12 @@ class RegistryClient:
 
     def sign_version(self, ref: VersionRef) -> str:
         """Return the registry's signed statement about a version, JSON."""
-        request = pb.SignVersionRequest(ref=pb.VersionRef(model=ref.model, number=ref.number))
+        request = pb.SignVersionRequest(ref=ref_to_wire(ref))
         return self._call(self._stub.SignVersion, request).envelope_json
 
     def recheck(self, ref: VersionRef) -> pb.RecheckVersionResponse:
         """Return the gate's report on a registered version, by now."""
-        request = pb.RecheckVersionRequest(ref=pb.VersionRef(model=ref.model, number=ref.number))
+        request = pb.RecheckVersionRequest(ref=ref_to_wire(ref))
         return self._call(self._stub.RecheckVersion, request, timeout_s=_CHECK_TIMEOUT_S)
 
     def change(
@@ -199,7 +200,7 @@ class RegistryClient:
 
     def verify(self, ref: VersionRef | None = None) -> pb.VerifyRegistryResponse:
         """Let the registry verify all rows, and the artifact of one version, or of all."""
-        named = None if ref is None else pb.VersionRef(model=ref.model, number=ref.number)
+        named = None if ref is None else ref_to_wire(ref)
         request = pb.VerifyRegistryRequest(ref=named)
         return self._call(self._stub.VerifyRegistry, request, timeout_s=_UPLOAD_TIMEOUT_S)
 
