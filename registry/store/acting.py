@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
+from registry.store.dialects import put
 from registry.store.schema import acting
 from understudy.domain.acting import ActingChampion, WithheldReason
 
@@ -17,11 +17,7 @@ def save(connection: Connection, records: Iterable[ActingChampion]) -> None:
             "because": None if record.because is None else record.because.value,
             "since_ns": record.since_ns,
         }
-        connection.execute(
-            insert(acting)
-            .values(model=record.model, **values)
-            .on_conflict_do_update(index_elements=[acting.c.model], set_=values)
-        )
+        put(connection, acting, {"model": record.model}, values)
 
 
 def read(connection: Connection, model: str) -> ActingChampion | None:

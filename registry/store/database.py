@@ -1,18 +1,18 @@
-"""The registry's database: SQLite in WAL mode, one writer at a time."""
+"""The registry's database: transactions that read, and one at a time that writes."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from registry.store import lineage, schema
+from registry.store.dialects import dialect_of
+from registry.store.ports import Dialect
+from registry.store.sqlite import sqlite_engine
 from understudy.domain.errors import RefusedError, UnavailableError
 
-_BUSY_TIMEOUT_MS = 5_000
 _DEPENDENCY = "registry database"
 
 
@@ -23,12 +23,11 @@ def open_database(path: Path) -> Engine:
         UnavailableError: the file cannot be opened, or is not a database.
         RefusedError: a newer registry wrote it.
     """
-    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
-    event.listen(engine, "connect", _configure)
+    engine = sqlite_engine(path)
     event.listen(engine, "begin", _begin)
     try:
         with writing(engine) as connection:
-            schema.metadata.create_all(connection)
+            dialect_of(connection).create_missing(connection)
             _check_schema_version(connection)
             lineage.begin(connection)
     except BaseException:
@@ -40,21 +39,24 @@ def open_database(path: Path) -> Engine:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that may write; it holds the write lock from start to end."""
+    dialect = dialect_of(engine)
     with (
-        _translated(),
+        _translated(dialect),
         engine.connect() as connection,
-        connection.execution_options(begin="BEGIN IMMEDIATE").begin(),
+        connection.execution_options(begin=dialect.begin_writing).begin(),
     ):
         yield connection
+        dialect.finish_writing(connection)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a consistent view; never waits for a writer."""
+    dialect = dialect_of(engine)
     with (
-        _translated(),
+        _translated(dialect),
         engine.connect() as connection,
-        connection.execution_options(begin="BEGIN").begin(),
+        connection.execution_options(begin=dialect.begin_reading).begin(),
     ):
         yield connection
 
@@ -74,31 +76,18 @@ def _check_schema_version(connection: Connection) -> None:
         )
 
 
-def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver starts no transaction by itself; `_begin` does
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={_BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",  # an answered change survives a power cut
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(options.get("begin", dialect_of(connection).begin_reading))
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(dialect: Dialect) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
         raise UnavailableError(_DEPENDENCY, str(error.orig)) from error
     except DatabaseError as error:
-        if isinstance(error.orig, sqlite3.IntegrityError):
+        if dialect.is_fault_of_ours(error):
             raise  # a violated constraint is a bug of ours
         raise UnavailableError(_DEPENDENCY, str(error.orig)) from error

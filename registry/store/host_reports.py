@@ -2,8 +2,8 @@
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
+from registry.store.dialects import put
 from registry.store.schema import host_reports
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.reports import ScorersReport
@@ -13,12 +13,7 @@ _REPORT = TypeAdapter(ScorersReport)
 
 def save(connection: Connection, report: ScorersReport) -> None:
     text = _REPORT.dump_json(report).decode()
-    statement = insert(host_reports).values(host_id=report.host_id, report_json=text)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[host_reports.c.host_id], set_={"report_json": text}
-        )
-    )
+    put(connection, host_reports, {"host_id": report.host_id}, {"report_json": text})
 
 
 def forget(connection: Connection, host_ids: tuple[str, ...]) -> None:

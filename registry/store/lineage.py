@@ -6,20 +6,19 @@ watchers of one copy notice the other.
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, func, insert, select
 
 from registry.decisions.recorded_objects import lineage_digest
+from registry.store.dialects import dialect_of
 from registry.store.schema import Row, audit, epochs, lineages
 from understudy.domain.canonical import canonical_json
 from understudy.domain.snapshots import Epoch
 
 _MOST_EPOCHS = 1_000  # published; a watcher that missed more starts of the registry refuses it
 _SEQUENCES_PER_EPOCH = 1 << 32
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def open_epoch(connection: Connection) -> OpenedEpoch:
     """Begin the epoch of this process; sequences are reserved for it."""
     last = connection.execute(select(epochs).order_by(epochs.c.number.desc()).limit(1)).first()
     number = 1 if last is None else last.number + 1
-    file = _identity_of_file(connection)
+    file = dialect_of(connection).identity_of(connection)
     connection.execute(
         insert(epochs).values(
             number=number, id=str(uuid4()), first_change=_last_change(connection), file=file
@@ -149,24 +148,3 @@ def _last_change(connection: Connection) -> int:
         select(func.coalesce(func.max(audit.c.sequence), 0))
     ).scalar_one()
     return found
-
-
-def _identity_of_file(connection: Connection) -> str:
-    """Return a text that a copy of the file, or the same file elsewhere, does not have.
-
-    The start of the system is part of it, because a volume can be mounted under the same device and
-    inode on another machine.
-    """
-    path = connection.engine.url.database
-    if path is None:
-        return ""
-    status = Path(path).stat()
-    return f"{_boot_id()}:{status.st_dev}:{status.st_ino}"
-
-
-def _boot_id() -> str:
-    """Return the id of this start of the system; a new one if the system does not give it."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return str(uuid4())

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from registry.decisions.recorded_objects import Act, RevisionFacts
 from registry.decisions.rollback import PastRevision
+from registry.store.dialects import put, put_if_absent
 from registry.store.schema import Row, named_versions, revisions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.changes import Action, Ended, Revision
@@ -181,17 +181,11 @@ def models_with_revisions(connection: Connection) -> list[str]:
 
 def _name(connection: Connection, deployment: Deployment, number: int) -> None:
     is_champion = number == deployment.champion
-    naming = insert(named_versions).values(
-        model=deployment.model,
-        number=number,
-        champion_in=deployment.revision if is_champion else 0,
-    )
-    keys = [named_versions.c.model, named_versions.c.number]
-    connection.execute(
-        naming.on_conflict_do_update(index_elements=keys, set_={"champion_in": deployment.revision})
-        if is_champion
-        else naming.on_conflict_do_nothing(index_elements=keys)
-    )
+    keys = {"model": deployment.model, "number": number}
+    if is_champion:
+        put(connection, named_versions, keys, {"champion_in": deployment.revision})
+    else:
+        put_if_absent(connection, named_versions, keys, {"champion_in": 0})
 
 
 def row_of(stored: StoredRevision) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -16,7 +15,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    event,
 )
 
 SCHEMA_VERSION = 6
@@ -231,7 +229,8 @@ refusals = Table(
 # the registry tries again after a loss. A table that is not named here is verified.
 VOLATILE_TABLES = frozenset({"acting", "epochs", "host_reports", "loads"})
 
-for _table in (
+# Tables whose rows are only inserted; triggers of each database refuse everything else.
+WRITTEN_ONCE = (
     versions,
     feature_views,
     revisions,
@@ -241,13 +240,4 @@ for _table in (
     votes,
     approval_policies,
     refusals,
-):
-    for _verb in ("UPDATE", "DELETE"):
-        event.listen(
-            _table,
-            "after_create",
-            DDL(  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
-                f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
-                f"BEGIN SELECT RAISE(ABORT, '{_table.name} are written once'); END"
-            ).execute_if(dialect="sqlite"),
-        )
+)

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, func, select, tuple_
-from sqlalchemy.dialects.sqlite import insert
 
 from registry.decisions.recorded_objects import Act, version_digest
+from registry.store.dialects import put_if_absent
 from registry.store.schema import Row, feature_views, versions
 from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import CorruptedError, NotFoundError
@@ -43,9 +43,9 @@ def add_version(connection: Connection, version: StoredVersion) -> StoredVersion
     number: int = connection.execute(highest).scalar_one() + 1
     numbered = replace(version, spec=replace(spec, ref=VersionRef(spec.ref.model, number)))
     for view in spec.feature_views:
-        connection.execute(
-            insert(feature_views).values(**view_row_of(view)).on_conflict_do_nothing()
-        )
+        row = view_row_of(view)
+        keys = {name: row.pop(name) for name in ("name", "version")}
+        put_if_absent(connection, feature_views, keys, row)
     connection.execute(versions.insert().values(**row_of(numbered)))
     return numbered
 

@@ -1,0 +1,49 @@
+"""The adapter of a connection's database."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Table
+
+from registry.store.ports import Dialect
+from registry.store.sqlite import Sqlite
+
+_BY_NAME: Mapping[str, Dialect] = {"sqlite": Sqlite()}
+
+
+def dialect_of(database: Engine | Connection) -> Dialect:
+    """Return the adapter of an engine or of one of its connections."""
+    return _BY_NAME[database.dialect.name]
+
+
+def put(
+    connection: Connection,
+    table: Table,
+    keys: Mapping[str, Any],
+    values: Mapping[str, Any],
+) -> None:
+    """Write the row with these keys: a new one, or the values of the one that is there."""
+    _upsert(connection, table, keys, values, changed=values)
+
+
+def put_if_absent(
+    connection: Connection,
+    table: Table,
+    keys: Mapping[str, Any],
+    values: Mapping[str, Any],
+) -> None:
+    """Write the row with these keys; one that is there stays as it is."""
+    _upsert(connection, table, keys, values, changed={})
+
+
+def _upsert(
+    connection: Connection,
+    table: Table,
+    keys: Mapping[str, Any],
+    values: Mapping[str, Any],
+    *,
+    changed: Mapping[str, Any],
+) -> None:
+    columns: Sequence[Column[Any]] = [table.c[name] for name in keys]
+    row = {**keys, **values}
+    dialect_of(connection).upsert(connection, table, row, keys=columns, changed=changed)

@@ -1,0 +1,68 @@
+"""The store's port: the parts that each kind of database does in its own way.
+
+All other statements are SQLAlchemy's, the same for every database. Functions with a connection run in
+its transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import Column, Connection, Table
+from sqlalchemy.exc import DatabaseError
+
+Named = tuple[str, str]  # kind and name of an object of the database
+
+
+class Dialect(Protocol):
+    """One kind of database."""
+
+    @property
+    def begin_reading(self) -> str:
+        """The statement that begins a transaction with one consistent view; it waits for no writer."""
+        ...
+
+    @property
+    def begin_writing(self) -> str:
+        """The statements that begin a transaction which holds the write lock from start to end."""
+        ...
+
+    def create_missing(self, connection: Connection) -> None:
+        """Create the tables that are missing, with the triggers that refuse changes of their rows."""
+        ...
+
+    def finish_writing(self, connection: Connection) -> None:
+        """Tell other processes that use the database of the change, once it is committed."""
+        ...
+
+    def upsert(
+        self,
+        connection: Connection,
+        table: Table,
+        values: Mapping[str, Any],
+        *,
+        keys: Sequence[Column[Any]],
+        changed: Mapping[str, Any],
+    ) -> None:
+        """Insert a row; if its keys are taken, set `changed` in that row, or leave it if that is empty."""
+        ...
+
+    def identity_of(self, connection: Connection) -> str:
+        """Return a text that a copy of the database does not have."""
+        ...
+
+    def objects_of(self, connection: Connection) -> Mapping[Named, str]:
+        """Return the definitions of the tables and triggers of the database."""
+        ...
+
+    def expected_objects(self) -> Mapping[Named, str]:
+        """Return the definitions that `objects_of` finds in a database as this registry makes it."""
+        ...
+
+    def any_text(self, connection: Connection) -> AbstractContextManager[None]:
+        """Let statements in the block read text that is not UTF-8, with surrogates."""
+        ...
+
+    def is_fault_of_ours(self, error: DatabaseError) -> bool:
+        """Return whether an error is a bug: a violated constraint, and not a database that is away."""
+        ...

@@ -1,0 +1,133 @@
+"""SQLite as the registry's database: one process per file, in WAL mode, one writer at a time."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import DDL, Column, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError
+
+from registry.store.ports import Named
+from registry.store.schema import WRITTEN_ONCE, metadata
+
+_BUSY_TIMEOUT_MS = 5_000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """Return an engine for the file at `path`; nothing is opened yet."""
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
+    event.listen(engine, "connect", _configure)
+    return engine
+
+
+class Sqlite:
+    """The adapter; see the port."""
+
+    begin_reading = "BEGIN"
+    begin_writing = "BEGIN IMMEDIATE"
+
+    def create_missing(self, connection: Connection) -> None:
+        metadata.create_all(connection)
+
+    def finish_writing(self, connection: Connection) -> None:
+        """Tell no one: one process uses the file."""
+
+    def upsert(
+        self,
+        connection: Connection,
+        table: Table,
+        values: Mapping[str, Any],
+        *,
+        keys: Sequence[Column[Any]],
+        changed: Mapping[str, Any],
+    ) -> None:
+        inserted = insert(table).values(**values)
+        connection.execute(
+            inserted.on_conflict_do_update(index_elements=keys, set_=changed)
+            if changed
+            else inserted.on_conflict_do_nothing(index_elements=keys)
+        )
+
+    def identity_of(self, connection: Connection) -> str:
+        """Return a text that a copy of the file, or the same file elsewhere, does not have.
+
+        The start of the system is part of it, because a volume can be mounted under the same device
+        and inode on another machine.
+        """
+        path = connection.engine.url.database
+        if path is None:
+            return ""
+        status = Path(path).stat()
+        return f"{_boot_id()}:{status.st_dev}:{status.st_ino}"
+
+    def objects_of(self, connection: Connection) -> Mapping[Named, str]:
+        rows = connection.exec_driver_sql(_OBJECTS)
+        return {(kind, name): sql for kind, name, sql in rows}
+
+    def expected_objects(self) -> Mapping[Named, str]:
+        return _expected_objects()
+
+    @contextmanager
+    def any_text(self, connection: Connection) -> Iterator[None]:
+        driver: Any = connection.connection.driver_connection
+        before = driver.text_factory
+        driver.text_factory = lambda read: read.decode(errors="surrogateescape")
+        try:
+            yield
+        finally:
+            driver.text_factory = before
+
+    def is_fault_of_ours(self, error: DatabaseError) -> bool:
+        return isinstance(error.orig, sqlite3.IntegrityError)
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver starts no transaction by itself
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # an answered change survives a power cut
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@cache
+def _expected_objects() -> Mapping[Named, str]:
+    engine = create_engine("sqlite://")
+    try:
+        with engine.begin() as empty:
+            metadata.create_all(empty)
+            return Sqlite().objects_of(empty)
+    finally:
+        engine.dispose()
+
+
+def _boot_id() -> str:
+    """Return the id of this start of the system; a new one if the system does not give it."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return str(uuid4())
+
+
+for _table in WRITTEN_ONCE:
+    for _verb in ("UPDATE", "DELETE"):
+        event.listen(
+            _table,
+            "after_create",
+            DDL(  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
+                f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
+                f"BEGIN SELECT RAISE(ABORT, '{_table.name} are written once'); END"
+            ).execute_if(dialect="sqlite"),
+        )
