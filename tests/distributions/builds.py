@@ -27,6 +27,11 @@ class Wheel:
         return {name for name in self._names() if not self._is_metadata(name)}
 
     @property
+    def protos(self) -> dict[str, str]:
+        """The texts by the name of the installed file."""
+        return {name: self._text(name) for name in self.files if name.endswith(".proto")}
+
+    @property
     def licences(self) -> dict[str, str]:
         """The texts by file name."""
         return {

@@ -39,8 +39,19 @@ def test_every_file_of_the_packages_is_in_exactly_one_wheel(wheels: Wheels) -> N
         if path.suffix in {".py", ".pyi", ".typed"}
     }
 
-    assert wheels.client.files | wheels.serving.files == in_the_checkout
+    built = wheels.client.files | wheels.serving.files
+    assert built - wheels.client.protos.keys() == in_the_checkout
     assert wheels.client.files & wheels.serving.files == set()
+
+
+def test_the_client_ships_every_proto_beside_its_generated_code(wheels: Wheels) -> None:
+    protos = wheels.client.protos
+
+    assert protos == {
+        str(path.relative_to(ROOT / "protos")): path.read_text()
+        for path in ROOT.glob("protos/**/*.proto")
+    }
+    assert {name.replace(".proto", "_pb2.py") for name in protos} <= wheels.client.files
 
 
 def test_the_client_brings_no_top_level_module_but_understudy(wheels: Wheels) -> None:

@@ -7,14 +7,14 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 ROOT = Path(__file__).resolve().parents[2]
-_PYTHON = ROOT / ".venv-protos" / "bin" / "python"
+_ENVIRONMENT = ROOT / ".venv-protos"
+_PYTHON = _ENVIRONMENT / "bin" / "python"
 _LIMIT_S = 120.0
 
 
 def compiled(sources: Path, scratch: Path) -> list[FileDescriptorProto]:
     """Return the descriptors of all proto files below `sources`."""
-    if not _PYTHON.exists():
-        pytest.fail("the compiler is not installed: run `make protos`")
+    _require_compiler()
     found = scratch / "found.binpb"
     names = sorted(str(path.relative_to(sources)) for path in sources.rglob("*.proto"))
     done = subprocess.run(
@@ -30,3 +30,15 @@ def compiled(sources: Path, scratch: Path) -> list[FileDescriptorProto]:
     )
     assert done.returncode == 0, done.stderr
     return list(FileDescriptorSet.FromString(found.read_bytes()).file)
+
+
+def well_known_protos() -> Path:
+    """Return the folder of google/protobuf/*.proto that the compiler ships."""
+    _require_compiler()
+    (folder,) = _ENVIRONMENT.glob("lib/python*/site-packages/grpc_tools/_proto")
+    return folder
+
+
+def _require_compiler() -> None:
+    if not _PYTHON.exists():
+        pytest.fail("the compiler is not installed: run `make protos`")

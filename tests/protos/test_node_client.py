@@ -1,6 +1,5 @@
 """A client in another language: grpc-js reads our protos, our answers and the details of errors."""
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -9,29 +8,18 @@ import pytest
 from google import rpc
 
 from tests.protos.compiled import ROOT
+from tests.protos.programs import output_of, require
 from tests.router.served import open_served
 
 SESSION = Path(__file__).parent / "node" / "session.js"
 LIBRARIES = ("@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.0", "protobufjs@7.5.4")
-LIMIT_S = 300.0
-
-
-async def output_of(*command: str | Path, cwd: Path) -> str:
-    """Return the output of `command`, which this process serves meanwhile."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, errors = await asyncio.wait_for(process.communicate(), LIMIT_S)
-    assert process.returncode == 0, f"{command}\n{output.decode()}\n{errors.decode()}"
-    return output.decode()
 
 
 @pytest.mark.long
 async def test_a_node_client_scores_streams_and_reads_the_details_of_errors(
     tmp_path: Path,
 ) -> None:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm, for the client in another language, are not installed")
+    require("node", "npm")
     script = tmp_path / SESSION.name
     shutil.copyfile(SESSION, script)  # it finds the libraries beside itself
     await output_of(*("npm", "install", "--ignore-scripts", "--no-audit", *LIBRARIES), cwd=tmp_path)
