@@ -11,6 +11,7 @@ import structlog
 from understudy.control.identities_file import read_identities
 from understudy.domain.errors import InvalidInputError, UnauthenticatedError
 from understudy.domain.identities import Identities, Identity, Role
+from understudy.runtime.file_state import state_of
 from understudy.runtime.rpc_boundary import Context
 
 _TOKEN_KEY = "authorization"  # noqa: S105 - key in the call's metadata
@@ -47,7 +48,7 @@ class KnownCallers:
         self._path = path
         self._now = now
         self._look_every_s = look_every_s
-        self._seen = _state_of(path)
+        self._seen = state_of(path)
         self._looked_at = now()
         self._identities = read_identities(path)
 
@@ -81,7 +82,7 @@ class KnownCallers:
         if abs((now - self._looked_at).total_seconds()) < self._look_every_s:
             return self._identities
         self._looked_at = now
-        state = _state_of(self._path)
+        state = state_of(self._path)
         if state != self._seen:
             self._seen = state
             try:
@@ -91,21 +92,6 @@ class KnownCallers:
             else:
                 _log.info("identities_replaced", identities=len(self._identities.all))
         return self._identities
-
-
-@dataclass(frozen=True, slots=True)
-class _FileState:
-    inode: int
-    size_bytes: int
-    changed_ns: int
-
-
-def _state_of(path: Path) -> _FileState | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return _FileState(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _token_in(context: Context) -> bytes | None:

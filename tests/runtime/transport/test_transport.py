@@ -22,6 +22,7 @@ from understudy.runtime.transport.tls_files import TlsFiles
 from understudy.runtime.transport.transport import LOCAL, Transport
 
 HOST = "localhost"
+ANOTHER_UID = 4_242
 
 
 @pytest.fixture
@@ -42,12 +43,7 @@ async def status_of_a_call(target: str, transport: Transport) -> grpc.StatusCode
     # A channel of its own: connections are not shared with those of earlier calls.
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with transport.open_channel(target, options) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        try:
-            await stub.Check(health_pb2.HealthCheckRequest(), timeout=60.0)
-        except grpc.aio.AioRpcError as error:
-            return error.code()
-    return grpc.StatusCode.OK
+        return await status_over(channel)
 
 
 def trusting(authority: Authority) -> Transport:
@@ -211,3 +207,106 @@ async def test_a_socket_is_for_our_user_alone_whatever_the_mask(
         os.umask(before)
 
     assert mode == 0o700
+
+
+async def status_over(channel: grpc.aio.Channel) -> grpc.StatusCode:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    try:
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=60.0)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+async def test_an_open_channel_shows_a_renewed_certificate_with_its_next_call(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Its first certificate is of an authority that the server does not know."""
+    stranger = Authority(tmp_path / "stranger")
+    home = stranger.folder / "own"
+    shown = replace(stranger.files_of("caller", home=home), ca=authority.ca_file)
+    transport = Transport(authority.files_of(HOST), asks_callers=True)
+
+    async with served(transport) as target, Transport(shown).open_channel(target) as channel:
+        before = await status_over(channel)
+        authority.files_of("caller", home=home)
+        after = await status_over(channel)
+
+    assert (before, after) == (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK)
+
+
+async def test_an_open_channel_trusts_an_authority_that_was_added(
+    authority: Authority, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(Authority(tmp_path / "former").ca_file.read_bytes())
+
+    async with (
+        served(Transport(authority.files_of(HOST))) as target,
+        Transport(TlsFiles(ca=trusted)).open_channel(target) as channel,
+    ):
+        before = await status_over(channel)
+        trusted.write_bytes(trusted.read_bytes() + authority.ca_file.read_bytes())
+        after = await status_over(channel)
+
+    assert (before, after) == (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK)
+
+
+async def test_calls_that_are_open_outlive_a_renewal(authority: Authority) -> None:
+    own = authority.files_of("caller", folder="caller")
+    transport = Transport(authority.files_of(HOST), asks_callers=True)
+
+    async with served(transport) as target, Transport(own).open_channel(target) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=60.0)
+        first = await watch.read()
+        for _ in range(3):
+            authority.files_of("caller", folder="caller")
+            assert await status_over(channel) is grpc.StatusCode.OK
+        is_open = not watch.done()
+
+    assert first.status
+    assert is_open
+    assert watch.done(), "a channel that is closed holds no call open"
+
+
+@pytest.mark.parametrize("damage", ["", "no certificate"])
+async def test_a_damaged_certificate_leaves_the_channel_in_use_until_it_is_mended(
+    authority: Authority, damage: str
+) -> None:
+    own = authority.files_of("caller", folder="caller")
+    assert own.certificate is not None
+    transport = Transport(authority.files_of(HOST), asks_callers=True)
+
+    with structlog.testing.capture_logs() as lines:
+        async with served(transport) as target, Transport(own).open_channel(target) as channel:
+            own.certificate.write_text(damage)
+            answered = [await status_over(channel) for _ in range(3)]
+            authority.files_of("caller", folder="caller")
+            answered.append(await status_over(channel))
+
+    assert {*answered} == {grpc.StatusCode.OK}
+    events = [line["event"] for line in lines]
+    assert (events.count("certificates_unusable"), events.count("channel_renewed")) == (1, 1)
+
+
+@pytest.mark.fault
+async def test_no_call_goes_to_a_socket_of_another_user(tmp_path: Path) -> None:
+    """Also over a channel that was open before: a socket may be made anew by its next owner."""
+    listen = f"unix:{tmp_path / 's'}"
+    async with served(LOCAL, listen), LOCAL.open_channel(listen) as channel:
+        ours = await status_over(channel)
+        give_away(tmp_path / "s")
+        with pytest.raises(UnavailableError, match=rf"uid {ANOTHER_UID}"):
+            await status_over(channel)
+        with pytest.raises(UnavailableError, match=rf"uid {ANOTHER_UID}"):
+            LOCAL.open_blocking_channel(listen)
+
+    assert ours is grpc.StatusCode.OK
+
+
+def give_away(path: Path) -> None:
+    try:
+        os.chown(path, ANOTHER_UID, -1)
+    except PermissionError:
+        pytest.skip("only root can give a file to another user")

@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 from understudy.domain.errors import Fault, InvalidInputError
 
-_LOCAL_SCHEMES = ("unix", "unix-abstract", "vsock")
+# Names of unix-abstract have no owner, so that any user of the machine may take them.
+_SOCKET_FILE = "unix"
 _HOST_SCHEMES = ("dns", "ipv4", "ipv6")
 
 
@@ -25,7 +26,7 @@ def stays_on_machine(address: str) -> bool:
             A name other than `localhost` counts as another machine, an empty host as any.
     """
     scheme, _, rest = address.partition(":")
-    if scheme in _LOCAL_SCHEMES:
+    if scheme == _SOCKET_FILE:
         return True
     hosts = rest.lstrip("/") if scheme in _HOST_SCHEMES else address
     return all(_is_loopback(_host_of(each)) for each in hosts.split(","))
@@ -36,12 +37,12 @@ def protection_of(
 ) -> Protection:
     """Return the protection of a connection to or at `address`.
 
-    Sockets of the file system have none of their own: their folder belongs to one user.
+    Sockets of the file system need none: both of their ends belong to one user (`sockets.py`).
 
     Raises:
         InvalidInputError: other machines could read along, and no setting allows that.
     """
-    if address.partition(":")[0] in _LOCAL_SCHEMES:
+    if address.partition(":")[0] == _SOCKET_FILE:
         return Protection.SAME_MACHINE
     if has_certificates:
         return Protection.TLS

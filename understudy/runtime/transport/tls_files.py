@@ -9,6 +9,7 @@ import structlog
 from cryptography import x509
 
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.runtime.file_state import FileState, state_of
 from understudy.runtime.secret_files import read_secret
 
 _MOST_BYTES = 1 << 20
@@ -34,6 +35,10 @@ class TlsFiles:
     certificate: Path | None = None  # the process's own first, then intermediate ones
     key: Path | None = None
     ca: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        return self.certificate, self.key, self.ca
 
     def read(self, now: datetime | None = None) -> TlsMaterial:
         """Return the content of the files.
@@ -66,6 +71,7 @@ class FollowedFiles:
         """`used`: the content in use; None if there is none yet."""
         self._files = files
         self._used = used
+        self._states: list[FileState | None] | None = None  # of files whose content is in use
         self._unusable = ""
 
     def changed(self) -> TlsMaterial | None:
@@ -86,6 +92,15 @@ class FollowedFiles:
         if self._used is not None:
             _log.info("certificates_replaced")
         self._used = found
+        return found
+
+    def changed_by_state(self) -> TlsMaterial | None:
+        """Return the same, but read only files that were replaced, or not usable: for many calls."""
+        states = [None if path is None else state_of(path) for path in self._files.paths]
+        if states == self._states:
+            return None
+        found = self.changed()
+        self._states = None if self._unusable else states
         return found
 
 

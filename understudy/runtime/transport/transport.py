@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import grpc
@@ -10,12 +9,12 @@ import structlog
 
 from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.runtime.transport.protection import Protection, protection_of
+from understudy.runtime.transport.renewed_channel import RenewedChannel
+from understudy.runtime.transport.sockets import made_for_us_alone, require_own_socket, socket_of
 from understudy.runtime.transport.tls_files import FollowedFiles, TlsFiles, TlsMaterial
 
 Options = Sequence[tuple[str, int | str]]
 
-_SOCKET_FILE = "unix:"
-_OURS_ALONE = 0o700
 _NAME_TO_PROVE = "grpc.ssl_target_name_override"
 _log = structlog.get_logger()
 
@@ -81,6 +80,9 @@ class Transport:
     ) -> grpc.aio.Channel:
         """Return a channel for asyncio, which the caller closes; it connects when it is used.
 
+        Each new call goes out with the certificates that the files have then. A call to a socket
+        that belongs to another user raises UnavailableError instead.
+
         `proves`: the name that the certificate of the other side must have; by default the host in
         `target`. It has no effect in plaintext, which does not leave the machine.
 
@@ -88,47 +90,67 @@ class Transport:
             InvalidInputError: other machines could read along, or the files are not usable; it
                 names `named`.
         """
-        credentials = self._channel_credentials(target, named)
-        if credentials is None:
-            return grpc.aio.insecure_channel(target, options=options)
+        if not self._uses_tls(target, named):
+            channel = grpc.aio.insecure_channel(target, options=options)
+            path = socket_of(target)
+            if path is None:
+                return channel
+            return RenewedChannel(channel, lambda: require_own_socket(path, target))
         proof = () if proves is None else ((_NAME_TO_PROVE, proves),)
-        return grpc.aio.secure_channel(target, credentials, options=(*options, *proof))
+
+        def opened(read: TlsMaterial) -> grpc.aio.Channel:
+            credentials = self._channel_credentials(read)
+            return grpc.aio.secure_channel(target, credentials, options=(*options, *proof))
+
+        first = self.files.read()
+        followed = FollowedFiles(self.files, first)
+
+        def renewed() -> grpc.aio.Channel | None:
+            found = followed.changed_by_state()
+            return None if found is None else opened(found)
+
+        return RenewedChannel(opened(first), renewed)
 
     def open_blocking_channel(
         self, target: str, options: Options = (), *, named: str = "target"
     ) -> grpc.Channel:
-        """Return a channel for threads; otherwise like `open_channel`."""
-        credentials = self._channel_credentials(target, named)
-        if credentials is None:
+        """Return a channel for threads, with the certificates of now: for the time of one command.
+
+        Raises:
+            InvalidInputError: see `open_channel`.
+            UnavailableError: the socket at `target` belongs to another user.
+        """
+        if not self._uses_tls(target, named):
+            if (path := socket_of(target)) is not None:
+                require_own_socket(path, target)
             return grpc.insecure_channel(target, options=options)
+        credentials = self._channel_credentials(self.files.read())
         return grpc.secure_channel(target, credentials, options=options)
 
     def _bind(self, server: grpc.aio.Server, listen: str, protection: Protection) -> int:
         try:
-            if protection is Protection.TLS:
-                port = server.add_secure_port(listen, self._server_credentials())
-            else:
-                port = server.add_insecure_port(listen)
+            with made_for_us_alone(socket_of(listen)):
+                if protection is Protection.TLS:
+                    port = server.add_secure_port(listen, self._server_credentials())
+                else:
+                    port = server.add_insecure_port(listen)
         except RuntimeError as error:
             raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?") from error
         if port == 0:
             raise UnavailableError(f"address {listen}", "cannot be bound; is it in use?")
-        if listen.startswith(_SOCKET_FILE):
-            # The kernel then lets processes of our user connect, and no others, whatever the mask.
-            Path(listen.removeprefix(_SOCKET_FILE)).chmod(_OURS_ALONE)
         return port
 
-    def _channel_credentials(self, target: str, named: str) -> grpc.ChannelCredentials | None:
+    def _uses_tls(self, target: str, named: str) -> bool:
         protection = self._protection(target, named, has_certificates=self.files.ca is not None)
-        if protection is not Protection.TLS:
-            if self.token:
-                read = f"a token for {target}, in plaintext"
-                raise InvalidInputError([Fault("token", read, "a token and tls_ca")])
-            return None
-        read_files = self.files.read()
-        credentials = grpc.ssl_channel_credentials(
-            read_files.ca, read_files.key, read_files.certificate
-        )
+        if protection is Protection.TLS:
+            return True
+        if self.token:
+            read = f"a token for {target}, in plaintext"
+            raise InvalidInputError([Fault("token", read, "a token and tls_ca")])
+        return False
+
+    def _channel_credentials(self, read: TlsMaterial) -> grpc.ChannelCredentials:
+        credentials = grpc.ssl_channel_credentials(read.ca, read.key, read.certificate)
         if not self.token:
             return credentials
         return grpc.composite_channel_credentials(
