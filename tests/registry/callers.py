@@ -25,9 +25,9 @@ def token_of(name: str) -> str:
     return f"the token of {name}"
 
 
-def entry(name: str, *roles: Role, **fields: Any) -> dict[str, Any]:
-    """Return an entry of the file for a caller with `token_of(name)`."""
-    digest = sha256(token_of(name).encode()).hexdigest()
+def entry(name: str, *roles: Role, token: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Return an entry of the file for a caller with `token_of(token)`, by default of its name."""
+    digest = sha256(token_of(token or name).encode()).hexdigest()
     return {"name": name, "roles": list(roles), "tokens": [{"sha256": digest}], **fields}
 
 
@@ -55,6 +55,9 @@ class ProvenRegistry:
     def open(self, token: str | None = None, names: tuple[str, ...] = ()) -> grpc.aio.Channel:
         """Open a channel by a token, or with a certificate for `names`."""
         files = self.authority.files_of(*names, folder=names[0]) if names else self.trust.files
+        return self.open_by(files, token)
+
+    def open_by(self, files: TlsFiles, token: str | None = None) -> grpc.aio.Channel:
         transport = replace(self.trust, files=files, token=token or "")
         return transport.open_channel(self.target, [("grpc.use_local_subchannel_pool", 1)])
 

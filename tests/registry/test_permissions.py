@@ -1,5 +1,9 @@
 """Every call by every role and every kind of proof, over real gRPC; refused by default."""
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +12,20 @@ import pytest
 
 from registry.decisions.permissions import ROLES_OF_CALL, require_permission
 from registry.server.authentication import require_table_of
-from tests.registry.callers import entry, proven_registry, token_of, write_identities
+from tests.registry.callers import (
+    ProvenRegistry,
+    entry,
+    proven_registry,
+    token_of,
+    write_identities,
+)
+from tests.runtime.transport.authorities import Authority
 from understudy.domain.errors import PermissionRefusedError
 from understudy.domain.identities import Identity, Role
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.error_details import DETAILS_KEY
+from understudy.runtime.transport.tls_files import TlsFiles
 from understudy.scoring.v1 import scoring_pb2
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
@@ -47,63 +59,155 @@ async def status_of(channel: grpc.aio.Channel, call: str) -> grpc.StatusCode:
 
 
 async def statuses(channel: grpc.aio.Channel) -> dict[str, grpc.StatusCode]:
-    return {method.name: await status_of(channel, method.name) for method in SERVICE.methods}
+    calls = [method.name for method in SERVICE.methods]
+    found = await asyncio.gather(*(status_of(channel, call) for call in calls))
+    return dict(zip(calls, found, strict=True))
 
 
-@pytest.fixture
-def entries() -> list[dict[str, Any]]:
-    return [entry(str(role), role) for role in Role]
+def allowed_in(found: dict[str, grpc.StatusCode]) -> frozenset[str]:
+    return frozenset(call for call, status in found.items() if status not in REFUSALS)
 
 
-async def test_each_role_may_make_the_calls_of_the_table_and_no_other(
-    tmp_path: Path, entries: list[dict[str, Any]]
-) -> None:
-    wrong: dict[str, set[str]] = {}
-    async with proven_registry(tmp_path, entries) as registry:
-        for role in Role:
-            async with registry.open(token_of(role)) as channel:
-                found = await statuses(channel)
-            allowed = {call for call, status in found.items() if status not in REFUSALS}
-            expected = {call for call, roles in ROLES_OF_CALL.items() if role in roles}
-            # An empty report names no host, so that it is never the caller's own.
-            wrong[role] = (allowed ^ expected) - ({"ReportScorers"} if role is Role.HOST else set())
-
-    assert {role: calls for role, calls in wrong.items() if calls} == {}
+def allowed_to(role: Role) -> frozenset[str]:
+    # An empty report names no host, so that it is never the caller's own.
+    own = {"ReportScorers"} if role is Role.HOST else set()
+    return frozenset(call for call, roles in ROLES_OF_CALL.items() if role in roles) - own
 
 
-@pytest.mark.parametrize(
-    "proof", ["none", "unknown", "empty", "expired", "removed", "of another authority"]
+# The suite tries each role, and each kind of proof by one role at least; the long one all of both.
+SOME_AND_ALL = pytest.mark.parametrize(
+    "tries_all", [False, pytest.param(True, marks=pytest.mark.long)], ids=["some", "all"]
 )
-async def test_without_a_valid_proof_no_call_is_made(
-    tmp_path: Path, entries: list[dict[str, Any]], proof: str
+TOKENS_THAT_PROVE = ("present", "renewed", "kept")
+TOKENS_THAT_DO_NOT = ("expired", "former", "removed", "unknown", " ", None)
+
+
+def tried(role: Role, kinds: Sequence[str | None], *, tries_all: bool) -> list[str | None]:
+    """Return all kinds of proof, or the first one and another one for each role in turn."""
+    turn = list(Role).index(role) % (len(kinds) - 1)
+    return list(kinds) if tries_all else [kinds[0], kinds[1 + turn]]
+
+
+def entries_of(role: Role, now: datetime) -> list[dict[str, Any]]:
+    """Return callers of a role, each with a token in another stage of its life."""
+
+    def until(token: str, expires: datetime) -> dict[str, Any]:
+        (written,) = entry("", role, token=token)["tokens"]
+        return {**written, "expires": expires.isoformat()}
+
+    past, later = now - timedelta(seconds=1), now + timedelta(days=1)
+    return [
+        entry(f"{role}-present", role),
+        entry(f"{role}-expired", role, tokens=[until(f"{role}-expired", past)]),
+        entry(
+            f"{role}-renewed",
+            role,
+            tokens=[
+                until(f"{role}-former", past),
+                until(f"{role}-kept", later),
+                until(f"{role}-renewed", later),
+            ],
+        ),
+    ]
+
+
+@SOME_AND_ALL
+async def test_each_role_may_make_the_calls_of_the_table_with_a_token_that_is_valid(
+    tmp_path: Path, *, tries_all: bool
 ) -> None:
-    expired = entry("expired", Role.ADMIN)
-    expired["tokens"][0]["expires"] = "2026-01-01T00:00:00Z"
-    removed = entry("removed", Role.ADMIN)
-    async with proven_registry(tmp_path, [*entries, expired, removed]) as registry:
-        write_identities(registry.identities, [*entries, expired])
-        if proof in {"none", "of another authority"}:
-            channel = registry.open()
-        else:
-            channel = registry.open({"empty": " "}.get(proof, token_of(proof)))
-        async with channel:
-            found = await statuses(channel)
+    """Every call by every role with every kind of token, in one registry."""
+    now = datetime.now(UTC)
+    lasting = [each for role in Role for each in entries_of(role, now)]
+    removed = [entry(f"{role}-removed", role) for role in Role]
+    found: dict[tuple[Role, str | None], frozenset[str]] = {}
+    refused_by: set[grpc.StatusCode] = set()
+    async with proven_registry(tmp_path, [*lasting, *removed]) as registry:
+        for role in Role:  # they are known until they are removed
+            async with registry.open(token_of(f"{role}-removed")) as channel:
+                assert await status_of(channel, "GetStatus") is not Code.UNAUTHENTICATED
+        write_identities(registry.identities, lasting)
+        for role in Role:
+            kinds = (*TOKENS_THAT_PROVE, *TOKENS_THAT_DO_NOT)
+            for kind in tried(role, kinds, tries_all=tries_all):
+                token = token_of(f"{role}-{kind}") if kind and kind.strip() else kind
+                async with registry.open(token) as channel:
+                    answers = await statuses(channel)
+                found[role, kind] = allowed_in(answers)
+                if kind not in TOKENS_THAT_PROVE:
+                    refused_by |= set(answers.values())
 
-    assert set(found.values()) == {Code.UNAUTHENTICATED}
+    assert refused_by == {Code.UNAUTHENTICATED}
+    expected = {
+        (role, kind): allowed_to(role) if kind in TOKENS_THAT_PROVE else frozenset()
+        for role, kind in found
+    }
+    assert found == expected
 
 
-async def test_a_certificate_proves_a_name_where_callers_are_asked_for_one(
-    tmp_path: Path,
+@SOME_AND_ALL
+async def test_each_role_may_make_the_calls_of_the_table_with_a_certificate_that_is_valid(
+    tmp_path: Path, *, tries_all: bool
 ) -> None:
-    viewer = {"name": "vera", "roles": ["viewer"], "certificate": "vera.bank"}
-    async with proven_registry(tmp_path, [viewer], asks_callers=True) as registry:
-        async with registry.open(names=("x", "vera.bank")) as channel:
-            known = await statuses(channel)
-        async with registry.open(names=("vera.bank.example",)) as channel:
-            unknown = await statuses(channel)
+    """Every call by every role with every kind of certificate; renewed ones over open channels."""
+    callers = [
+        {"name": f"{role}-caller", "roles": [role], "certificate": f"{role}.bank"} for role in Role
+    ]
+    stranger = Authority(tmp_path / "stranger")
+    proving: dict[tuple[Role, str], frozenset[str]] = {}
+    without: dict[str, set[grpc.StatusCode]] = {}
+    async with proven_registry(tmp_path, callers, asks_callers=True) as registry:
+        ours, trust = registry.authority, registry.authority.ca_file
 
-    assert (known["GetStatus"], known["Watch"]) == (Code.OK, Code.PERMISSION_DENIED)
-    assert set(unknown.values()) == {Code.UNAUTHENTICATED}
+        async def seen(files: TlsFiles) -> dict[str, grpc.StatusCode]:
+            async with registry.open_by(files) as channel:
+                return await statuses(channel)
+
+        without["missing"] = {*(await seen(TlsFiles(ca=trust))).values()}
+        for role in Role:
+            name, home = f"{role}.bank", tmp_path / role
+            own = ours.files_of("x", name, home=home)
+            async with registry.open_by(own) as channel:
+                proving[role, "present"] = allowed_in(await statuses(channel))
+                ours.files_of("y", name, home=home)
+                proving[role, "renewed"] = allowed_in(await statuses(channel))
+            if not tries_all and role is not Role.ADMIN:
+                continue
+            unknown = ours.files_of(f"{name}.example", folder="unknown")
+            others = replace(stranger.files_of(name), ca=trust)
+            for kind, files in (("unknown", unknown), ("of another authority", others)):
+                without.setdefault(kind, set()).update((await seen(files)).values())
+            expired = await expired_certificate(registry, name, tmp_path / f"{role}-expired")
+            without.setdefault("expired", set()).update(expired)
+
+    assert without == {
+        "missing": {Code.UNAVAILABLE},
+        "expired": {Code.UNAVAILABLE},
+        "of another authority": {Code.UNAVAILABLE},
+        "unknown": {Code.UNAUTHENTICATED},
+    }
+    assert proving == {(role, kind): allowed_to(role) for role, kind in proving}
+    assert len(proving) == 2 * len(Role)
+
+
+async def expired_certificate(
+    registry: ProvenRegistry, name: str, home: Path
+) -> set[grpc.StatusCode]:
+    """Return the statuses of all calls with a certificate that has expired.
+
+    Our channels refuse to read one, so this is one of a caller's own.
+    """
+    expired = datetime.now(UTC) - timedelta(seconds=1)
+    files = registry.authority.files_of(name, home=home, expires=expired)
+    assert files.key is not None
+    assert files.certificate is not None
+    credentials = grpc.ssl_channel_credentials(
+        registry.authority.ca_file.read_bytes(),
+        files.key.read_bytes(),
+        files.certificate.read_bytes(),
+    )
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.secure_channel(registry.target, credentials, options=options) as channel:
+        return {*(await statuses(channel)).values()}
 
 
 async def test_callers_change_without_a_restart_and_a_damaged_file_changes_nothing(
