@@ -24,7 +24,7 @@ from understudy.domain.deployments import DegradationLevel, Rule
 from understudy.domain.errors import DeadlinePassedError
 from understudy.domain.logged_features import LoggedFeatures
 from understudy.domain.snapshots import VersionSpec
-from understudy.features.serving.assembly import Assembled
+from understudy.features.serving.stored_columns import Assembled
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,12 @@ from understudy.domain.features import (
     EMPTY_STATUSES,
     Feature,
     FeatureRef,
-    FeatureStatus,
     FeatureView,
     LogPolicy,
     strictest,
 )
 from understudy.domain.versions import DYNAMIC, TensorSpec
-from understudy.features.decisions.column_moves import Source, may_overflow, plan_moves, targets_of
+from understudy.features.decisions.column_moves import targets_of
 from understudy.features.decisions.feature_columns import (
     FeatureColumn,
     column_names,
@@ -26,40 +25,25 @@ from understudy.features.decisions.feature_columns import (
     places_by_name,
     shortened,
 )
-from understudy.features.decisions.record_format import DecodedRecords, decode, record_format
 from understudy.features.decisions.request_features import fault_of_value
 from understudy.features.decisions.statuses import (
     computed_statuses,
-    has_stale_values,
-    in_ms,
-    statuses_of,
-    unread_statuses,
-    view_statuses,
 )
 from understudy.features.decisions.tensor_columns import (
-    ARRAY_DTYPES,
     TensorColumns,
     columns_without_absence,
     lay_out,
-    values_when_absent,
 )
 from understudy.features.serving.computed import ComputedFeature, compile_computed, compute
 from understudy.features.serving.request_values import RequestColumns, RequestFeatures
+from understudy.features.serving.stored_columns import (
+    Assembled,
+    LastKnownRows,
+    Statuses,
+    StoredColumns,
+    Tensor,
+)
 from understudy.features.serving.tensor_reader import TensorReader
-
-Tensor = npt.NDArray[np.generic]
-Statuses = npt.NDArray[np.uint8]
-LastKnownRows = Sequence[npt.NDArray[np.bool_] | None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Assembled:
-    """A batch in the form that the model reads."""
-
-    tensors: tuple[Tensor, ...]  # in the order of the model's inputs, C-contiguous
-    statuses: Statuses | None  # FeatureStatus, shape (n, width); None: every value is PRESENT
-    event_times_ms: npt.NDArray[np.int64]  # of the records read, shape (n, views); 0 without one
-    wrong_digests: int = 0  # records written under another definition; treated as missing
 
 
 class AssemblyPlan:
@@ -79,37 +63,20 @@ class AssemblyPlan:
         self.width = len(columns)
         self._features = [column.feature for column in columns]
         self._tensors = tensors
-        self._places = [np.array(tensor.places, dtype=np.intp) for tensor in tensors]
         self._targets = targets_of(tensors)
         self.log_policies = _log_policies(columns, computed)
         # Of the tensors that it assembles.
         self.reader = TensorReader(
             self._targets, tensors, self.names, map(str, views), self.log_policies
         )
-        stored = [
-            (column, target)
-            for column, target in zip(columns, self._targets, strict=True)
-            if column.is_stored
-        ]
-        self._moves, self._text_moves = plan_moves(
-            views,
-            [Source(views.index(column.view), column.place_in_view) for column, _ in stored],
-            [target for _, target in stored],
-        )
-        self._may_overflow = may_overflow(self._moves, [tensor.datatype for tensor in tensors])
-        self._formats = [record_format(view) for view in views]
-        self._rules = [view_statuses(view, columns) for view in views]
-        self._defaults = [values_when_absent(tensor, self._features) for tensor in tensors]
+        self._stored = StoredColumns(views, columns, tensors, self._targets)
         self._must_be_known = [*columns_without_absence(tensors, self._features)]
         self._place_of = places_by_name(refs)
         self._requested = RequestColumns(
-            self._place_of, self._features, self._targets, self._defaults
+            self._place_of, self._features, self._targets, self._stored.defaults
         )
         self._computed = computed
-        self._shapes = [(len(tensor.places), ARRAY_DTYPES[tensor.datatype]) for tensor in tensors]
         self._has_flat_tensors = any(tensor.is_flat for tensor in tensors)
-        # Statuses of a row before any source is read; None if everything is read from the store.
-        self._unread = None if len(stored) == len(columns) else unread_statuses(columns)
 
     def check_request_features(self, features: RequestFeatures) -> tuple[Fault, ...]:
         """Return the faults of features that a request supplies."""
@@ -161,10 +128,8 @@ class AssemblyPlan:
             rows = len(records[0]) if records else len(request_features or ())
         if last_known is not None and all(mask is None for mask in last_known):
             last_known = None
-        decoded = [decode(form, batch) for form, batch in zip(self._formats, records, strict=True)]
-        wrong_digests = sum([each.wrong_digests for each in decoded])
-        tensors = self._values(decoded, rows)
-        statuses = self._statuses(tensors, decoded, now_s, last_known)
+        stored = self._stored.read(records, now_s, last_known, rows)
+        tensors, statuses = stored.tensors, stored.statuses
         if self._computed is not None and statuses is not None:
             inputs = self._computed.read(records, request_features, now_s, last_known, rows)
             self._compute(self._computed, inputs, tensors, statuses, now_s)
@@ -173,61 +138,11 @@ class AssemblyPlan:
         if statuses is not None and not statuses.any():
             statuses = None
         if self._has_flat_tensors:
-            tensors = [
+            tensors = tuple(
                 tensor.reshape(rows) if plan.is_flat else tensor
                 for tensor, plan in zip(tensors, self._tensors, strict=True)
-            ]
-        return Assembled(tuple(tensors), statuses, _event_times(decoded, rows), wrong_digests)
-
-    def _values(self, decoded: Sequence[DecodedRecords], rows: int) -> list[Tensor]:
-        tensors: list[Tensor] = [np.empty((rows, width), dtype) for width, dtype in self._shapes]
-        if self._may_overflow:
-            # A float64 beyond float32 becomes infinite, as in training: not worth a warning.
-            with np.errstate(over="ignore"):
-                self._move(decoded, tensors)
-        else:
-            self._move(decoded, tensors)
-        for text in self._text_moves:
-            tensors[text.tensor][:, text.column] = decoded[text.view].texts(text.string)
-        return tensors
-
-    def _move(self, decoded: Sequence[DecodedRecords], tensors: Sequence[Tensor]) -> None:
-        for move in self._moves:
-            block = decoded[move.view].parts[move.block]
-            tensors[move.tensor][:, move.target] = block[:, move.source]
-
-    def _statuses(
-        self,
-        tensors: Sequence[Tensor],
-        decoded: Sequence[DecodedRecords],
-        now_s: float | npt.NDArray[np.float64],
-        last_known: LastKnownRows | None,
-    ) -> Statuses | None:
-        """Return the statuses, filling defaults into `tensors`; None if all values are present."""
-        if self._unread is None and last_known is None and self._is_clean(decoded, now_s):
-            return None
-        now_ms = in_ms(now_s)
-        statuses = np.zeros((len(tensors[0]), self.width), dtype=np.uint8)
-        if self._unread is not None:
-            statuses[:] = self._unread
-        remembered = last_known or [None] * len(decoded)
-        for rules, each, memory in zip(self._rules, decoded, remembered, strict=True):
-            statuses[:, rules.places] = statuses_of(rules, each, now_ms=now_ms, last_known=memory)
-        absent = statuses >= FeatureStatus.DEFAULTED
-        absent &= statuses != FeatureStatus.LAST_KNOWN
-        if absent.any():
-            for tensor, places, defaults in zip(tensors, self._places, self._defaults, strict=True):
-                np.copyto(tensor, defaults, where=absent[:, places])
-        return statuses
-
-    def _is_clean(
-        self, decoded: Sequence[DecodedRecords], now_s: float | npt.NDArray[np.float64]
-    ) -> bool:
-        now_ms = in_ms(now_s)
-        for rules, each in zip(self._rules, decoded, strict=True):
-            if not each.is_full or has_stale_values(rules, each, now_ms=now_ms):
-                return False
-        return True
+            )
+        return Assembled(tensors, statuses, stored.event_times_ms, stored.wrong_digests)
 
     def _compute(
         self,
@@ -266,14 +181,6 @@ class AssemblyPlan:
         if place is not None:
             return self._features[place]
         return None if self._computed is None else self._computed.plan._request_feature(name)  # noqa: SLF001 - same class
-
-
-def _event_times(decoded: Sequence[DecodedRecords], rows: int) -> npt.NDArray[np.int64]:
-    """Return the event times of each view; a copy, which does not keep the records in memory."""
-    times_ms = np.empty((rows, len(decoded)), dtype=np.int64)
-    for place, each in enumerate(decoded):
-        times_ms[:, place] = each.event_times_ms
-    return times_ms
 
 
 def _log_policies(

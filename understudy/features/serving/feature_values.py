@@ -11,7 +11,7 @@ import pyarrow as pa
 from understudy.domain.features import EMPTY_STATUSES, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.versions import DYNAMIC, TensorSpec
 from understudy.features.decisions.feature_columns import column_names, columns_of
-from understudy.features.serving.assembly import Assembled
+from understudy.features.serving.stored_columns import Assembled
 
 _DATATYPES = {
     FeatureDtype.FLOAT32: "FP32",
