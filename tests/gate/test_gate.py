@@ -445,3 +445,36 @@ def test_a_model_with_named_inputs_reads_one_feature_with_each() -> None:
 
 def test_a_view_is_sent_once() -> None:
     assert "feature_views" in fields_of(judged(views=(VIEW, VIEW)))
+
+
+@pytest.mark.parametrize("claim", ["patient@1:f1", "patient@1:f9"], ids=["present", "unknown"])
+def test_a_column_that_no_golden_row_lacks_is_not_proven_with_missing_values(claim: str) -> None:
+    record = record_with("parent.conversion.columns_with_missing", ["patient@1:f0", claim])
+
+    report = judged(record)
+
+    (finding,) = report.findings
+    assert finding.field == "parent.conversion.columns_with_missing"
+    assert claim in finding.read
+    assert "patient@1:f0" not in finding.read
+    assert finding.field not in [row.field for row in report.evidence]
+
+
+@pytest.mark.parametrize(
+    ("columns", "loads", "evidence"),
+    [
+        (["patient@1:f0"], True, Evidence.VERIFIED),
+        (["patient@1:f0"], False, Evidence.CLAIMED),
+        ([], True, Evidence.CLAIMED),
+    ],
+    ids=["replayed", "not loaded", "none"],
+)
+def test_columns_with_missing_values_are_verified_by_golden_rows_alone(
+    columns: list[str], evidence: Evidence, *, loads: bool
+) -> None:
+    record = record_with("parent.conversion.columns_with_missing", columns)
+    inspection = submission().inspection if loads else Inspection()
+
+    found = {row.field: row for row in judged(record, inspection=inspection).evidence}
+
+    assert found["parent.conversion.columns_with_missing"].evidence is evidence

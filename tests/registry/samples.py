@@ -61,7 +61,9 @@ def trained(seed: int = 7) -> Trained:
     model = LogisticRegression(random_state=seed).fit(x[:300], y[:300])
     converted = to_onnx(model, x[:1], options={id(model): {"zipmap": False}}, target_opset=18)
     (directory / "model.onnx").write_bytes(converted.SerializeToString())
-    write_golden(directory, {"X": x[300:308]})
+    golden = x[300:308].copy()
+    golden[-1, 0] = np.nan
+    write_golden(directory, {"X": golden})
     session = onnxruntime.InferenceSession(converted.SerializeToString())
     scores = session.run(["probabilities"], {"X": x[300:]})[0][:, 1]
     window = (datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC))

@@ -62,6 +62,8 @@ def test_a_forest_with_missing_values_is_mended_and_proven(tmp_path: Path) -> No
 
     assert made.agreement.places_with_missing == (0, 1, 2)
     assert made.agreement.largest_difference < 1e-6
+    with np.load(tmp_path / "golden.npz") as golden:
+        assert np.isnan(golden["in:features"][-3:]).diagonal().all()
 
 
 def test_missing_values_that_the_original_refuses_and_the_model_does_not_answer_are_a_note(

@@ -5,7 +5,7 @@ from typing import Any
 
 from understudy.domain.versions import ScoreOutput
 from understudy.gate.bounds import score_findings, tolerance_findings
-from understudy.provenance.artifact_record import Artifact, Features
+from understudy.provenance.artifact_record import Artifact
 from understudy.provenance.findings import NOTHING, Finding, shown
 from understudy.provenance.inspection import Inspection
 from understudy.provenance.producer import (
@@ -22,7 +22,6 @@ def fact_findings(
     groups: Mapping[str, Any], inspection: Inspection, score: ScoreOutput
 ) -> Iterator[Finding]:
     """Yield facts of the record that contradict the model's file, or one another."""
-    parent: Parent | None = groups.get("parent")
     if (answers := inspection.golden_answers.get(score.output)) is not None:
         yield from _answer_findings(groups, *answers)
     environment: Environment | None = groups.get("environment")
@@ -30,9 +29,6 @@ def fact_findings(
         if inspection.producer:
             yield from _converter_findings(environment, inspection.producer)
         yield from _package_findings(environment, groups.get("parameters"), inspection.producer)
-    features: Features | None = groups.get("features")
-    if inspection.sends_missing_right and features is not None:
-        yield from _missing_findings(features, parent)
 
 
 def _answer_findings(groups: Mapping[str, Any], lowest: float, highest: float) -> Iterator[Finding]:
@@ -85,21 +81,3 @@ def _package_findings(
     for name, why in needed.items():
         if name and not names_of_package(name) & packages.keys():
             yield Finding(f"{field}.{name}", NOTHING, f"the version of {name}, {why}")
-
-
-def _missing_findings(features: Features, parent: Parent | None) -> Iterator[Finding]:
-    """Yield a finding if trees of skl2onnx would be asked with values that they send wrongly."""
-    proven = set() if parent is None else set(parent.conversion.columns_with_missing)
-    open_columns = [
-        column.ref
-        for column in features.columns
-        if column.default is None and column.dtype != "string" and column.ref not in proven
-    ]
-    if open_columns:
-        yield Finding(
-            "features.columns",
-            f"no default for {shown(open_columns)}",
-            "a default for each: skl2onnx sends missing values in trees another way than "
-            "scikit-learn; or understudy.provenance.forests.mend_missing, and a comparison on rows "
-            "with missing values (parent.conversion.columns_with_missing)",
-        )

@@ -7,6 +7,7 @@ from understudy.domain.versions import artifact_digest
 from understudy.gate.artifact_checks import artifact_findings
 from understudy.gate.fact_checks import fact_findings
 from understudy.gate.feature_checks import feature_findings
+from understudy.gate.missing_checks import missing_findings
 from understudy.gate.record_checks import record_findings
 from understudy.gate.submission import Submission, Surroundings
 from understudy.provenance.artifact_record import Artifact, Features
@@ -22,6 +23,7 @@ from understudy.provenance.findings import Finding, read_record
 _OF_THE_MODEL = (
     *("artifact.opsets", "artifact.ir_version", "artifact.producer", "artifact.golden"),
     *("artifact.inputs", "artifact.outputs", "artifact.joins_rows", "environment.converter"),
+    "parent.conversion.columns_with_missing",
 )
 
 
@@ -53,6 +55,9 @@ def examine(submission: Submission, around: Surroundings) -> GateReport:
         *artifact_findings(submission, read.groups.get("artifact")),
         *feature_findings(submission, read.groups.get("features"), around.view_digests),
         *fact_findings(read.groups, submission.inspection, submission.score_output),
+        *missing_findings(
+            read.groups.get("features"), read.groups.get("parent"), submission.inspection
+        ),
     ]
     evidence = evidence_of(read.groups, (finding.field for finding in findings))
     if around.approvers is None:

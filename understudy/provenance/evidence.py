@@ -17,6 +17,9 @@ from understudy.provenance.record import FROM_SCRATCH
 _CONDITIONS: Mapping[str, Callable[[Any], bool]] = {
     "artifact.joins_rows": lambda artifact: bool(artifact.joins_rows),
     "features.transform.digest": lambda transform: transform.where == "in_model",
+    "parent.conversion.columns_with_missing": lambda conversion: bool(
+        conversion.columns_with_missing
+    ),
     "parent.version": lambda parent: parent.version != FROM_SCRATCH,
 }
 

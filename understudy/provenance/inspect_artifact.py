@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
 from understudy.artifact.expectation import Expectation
@@ -96,6 +97,7 @@ class _Observed(Witness):
             "golden_rows": golden.rows,
             "golden_differences": dict(differences),
             "golden_answers": dict(_answers(golden)),
+            "golden_missing": tuple(map(_missing_columns, golden.inputs)),
         }
 
 
@@ -106,6 +108,15 @@ def _answers(golden: Golden) -> Iterator[tuple[str, tuple[float, float]]]:
             finite = array[np.isfinite(array)]
             if finite.size:
                 yield name, (float(finite.min()), float(finite.max()))
+
+
+def _missing_columns(array: NDArray[Any]) -> tuple[int, ...]:
+    """Return the columns with a missing value: NaN, or an empty text."""
+    if array.dtype.kind not in "fO" or not array.ndim:
+        return ()
+    is_missing = array == "" if array.dtype.kind == "O" else np.isnan(array)
+    of_columns = is_missing.reshape(len(array), -1).any(axis=0)
+    return tuple(np.flatnonzero(of_columns).tolist())
 
 
 def _check_form(model: Path) -> None:

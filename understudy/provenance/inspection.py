@@ -19,6 +19,8 @@ class Inspection(BaseModel):
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     golden_rows: int = 0
+    # Per input, the columns that are missing (NaN, or an empty text) in some golden row.
+    golden_missing: tuple[tuple[int, ...], ...] = ()
     golden_differences: dict[str, float] = {}  # the largest absolute difference per golden output
     golden_answers: dict[str, tuple[float, float]] = {}  # least and greatest finite one, by output
     onnxruntime: str = ""

@@ -218,7 +218,10 @@ class Conversion(Part):
     )
     tolerance: NotNegative = described("largest difference accepted")
     columns_with_missing: tuple[Text, ...] = described(
-        "view@version:feature of each column that was missing in some of these rows", default=()
+        "view@version:feature of each column that was missing in some of these rows, and is in some "
+        "golden row",
+        default=(),
+        checked="replayed golden rows in which each is missing",
     )
 
 

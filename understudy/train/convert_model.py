@@ -17,13 +17,14 @@ from understudy.train.converters import boosting, network, scikit_learn
 from understudy.train.converters.target import Target
 from understudy.train.decisions.agreement import Agreement
 from understudy.train.decisions.kinds import score_output_of
+from understudy.train.decisions.probes import with_missing
 from understudy.train.original import Original
 from understudy.train.parity import Predict, compare
 from understudy.train.rows import Rows
 from understudy.train.served_model import ServedModel
 
 GOLDEN_TOLERANCE = 1e-5  # a replay in another build of ONNX Runtime may differ in the last digits
-_GOLDEN_ROWS = 16
+_GOLDEN_ROWS = 16  # beside one for each column that is proven with missing values
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,9 @@ def convert_model(
     if agreement.faults:
         raise InvalidInputError(agreement.faults)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _GOLDEN_ROWS)))
-    golden = served.tensors(rows.taken(chosen.astype(np.intp)).columns)
-    write_golden(artifact_dir, golden, joins_rows=wishes.joins_rows)
+    taken = rows.taken(chosen.astype(np.intp)).columns
+    golden = with_missing(taken, target.features, agreement.places_with_missing)
+    write_golden(artifact_dir, served.tensors(golden), joins_rows=wishes.joins_rows)
     return Converted(served, score, declared, agreement)
 
 

@@ -59,6 +59,26 @@ def probes_of(
             yield Probe(kind, place, (*base[:place], values, *base[place + 1 :]))
 
 
+def with_missing(
+    columns: Sequence[NDArray[Any]], features: Sequence[Feature], places: Sequence[int]
+) -> tuple[NDArray[Any], ...]:
+    """Return the rows, and for each place a further row in which its value is missing.
+
+    Args:
+        columns: as in `probes_of`, of 1 row or more.
+        features: one per column.
+        places: of the columns that are to be missing once.
+    """
+    copied = np.arange(len(places)) % len(columns[0])
+    at_place = np.array(places, dtype=np.intp)
+    answer = []
+    for place, (column, feature) in enumerate(zip(columns, features, strict=True)):
+        further = column[copied]
+        further[at_place == place] = "" if feature.dtype is FeatureDtype.STRING else np.nan
+        answer.append(np.concatenate([column, further]))
+    return tuple(answer)
+
+
 def _changed(
     column: NDArray[Any], feature: Feature, rows: int
 ) -> Iterator[tuple[ProbeKind, NDArray[Any]]]:
