@@ -29,6 +29,7 @@ from understudy.control.wire import deployment_from_wire
 from understudy.domain.changes import Pause
 from understudy.domain.deployments import Fallback
 from understudy.domain.errors import ConflictError, Fault, InvalidInputError
+from understudy.domain.placement import listed_names
 from understudy.domain.versions import GREATEST_VERSION, VersionRef, checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format, Output
@@ -89,6 +90,9 @@ def set_(
         float | None, typer.Option(help="score to answer with if all else fails")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="decision threshold")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="that a host must have to run the model, e.g. gpu,zone=eu")
+    ] = None,
     clear: Annotated[
         list[Clearable] | None,
         typer.Option(help="part to clear before the others are set; repeatable"),
@@ -110,6 +114,7 @@ def set_(
         shadows_bp=_shares(shadow or (), "--shadow"),
         fallback=Fallback(fallback_version, last_score_max_age_s, constant_score),
         decision_threshold=threshold,
+        host_labels=_labels(labels),
         clears=frozenset(clear or ()),
     )
     if wanted == Combination():
@@ -166,6 +171,19 @@ def print_differences(response: pb.ChangeDeploymentResponse, screen: Screen) -> 
     for line in differences(before, after):
         if not line.startswith(("---", "+++", "@@")):
             screen.say((line, _COLOURS.get(line[:1], "")))
+
+
+def _labels(text: str | None) -> tuple[str, ...]:
+    """Return the labels; () if none are to be set.
+
+    Raises:
+        InvalidInputError: the text is empty, which might be meant to clear them.
+    """
+    labels = listed_names((text or "").strip())
+    if text is not None and not labels:
+        accepted = "labels between commas; --clear labels for any host"
+        raise InvalidInputError.of("--labels", read=text, accepted=accepted)
+    return labels
 
 
 def _shares(texts: Sequence[str], option: str) -> dict[int, int]:

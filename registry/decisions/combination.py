@@ -17,6 +17,7 @@ class Clearable(StrEnum):
     FALLBACK = "fallback"
     THRESHOLD = "threshold"
     RULES = "rules"
+    LABELS = "labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Combination:
     shadows_bp: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))  # 0: ends
     fallback: Fallback = field(default_factory=Fallback)  # its steps that are not None
     decision_threshold: float | None = None
+    host_labels: tuple[str, ...] = ()
     clears: frozenset[Clearable] = frozenset()  # before the other parts are set
 
 
@@ -43,6 +45,7 @@ def combined(current: Deployment, wanted: Combination) -> Apply:
     left |= {version for version, bp in wanted.canaries_bp.items() if bp == 0}
     is_clear = Clearable.THRESHOLD in wanted.clears
     threshold = None if is_clear else current.decision_threshold
+    kept_labels = () if Clearable.LABELS in wanted.clears else current.host_labels
     return Apply(
         champion=champion,
         challengers=tuple(Challenger(v, bp) for v, bp in weights_bp.items() if v not in left),
@@ -52,7 +55,7 @@ def combined(current: Deployment, wanted: Combination) -> Apply:
             threshold if wanted.decision_threshold is None else wanted.decision_threshold
         ),
         rules=() if Clearable.RULES in wanted.clears else current.rules,
-        host_labels=current.host_labels,
+        host_labels=wanted.host_labels or kept_labels,
     )
 
 

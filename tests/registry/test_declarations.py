@@ -39,6 +39,7 @@ FULL = Deployment(
     fallback=Fallback(5, 60.0, 0.5),
     decision_threshold=0.25,
     rules=(Rule("vip", "amount", RuleOperator.AT_LEAST, 1.0, "accept", 0.0),),
+    host_labels=("ssd",),
 )
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -126,6 +127,7 @@ def test_several_parts_are_set_at_once() -> None:
         shadows_bp={4: 500},
         fallback=Fallback(constant_score=0.1),
         decision_threshold=0.75,
+        host_labels=("gpu", "zone=eu"),
     )
 
     assert combined(FULL, wanted) == replace(
@@ -135,6 +137,7 @@ def test_several_parts_are_set_at_once() -> None:
         shadows=(Shadow(4, 500, refuses_defaults=True, margins=MARGINS),),
         fallback=Fallback(5, 60.0, 0.1),
         decision_threshold=0.75,
+        host_labels=("gpu", "zone=eu"),
     )
 
 
@@ -201,10 +204,12 @@ def test_set_pause_and_rollback_at_the_command_line(registry: str) -> None:
     command("deploy", "fraud@1", *REASON)
 
     both = ("--canary", "2=5%", "--threshold", "0.5", "--constant-score", "0.1")
-    done = json_of("set", "fraud", *both, "--expect-revision", "1", *REASON)
+    labels = ("--labels", "zone=eu, gpu")
+    done = json_of("set", "fraud", *both, *labels, "--expect-revision", "1", *REASON)
     late = command("set", "fraud", "--threshold", "0.6", "--expect-revision", "1", *REASON)
     nothing = command("set", "fraud", "--expect-revision", "2", *REASON)
     twice = command("set", "fraud", "--canary", "2=5%", "--canary", "2=6%", *REASON)
+    blank = command("set", "fraud", "--labels", " ", *REASON)
     paused = json_of("pause", "fraud", "--expect-revision", "2", *REASON)
     again = command("pause", "fraud@2", "--expect-revision", "3", *REASON)
     resumed = json_of("rollback", "fraud", "--expect-revision", "3", *REASON)
@@ -212,6 +217,8 @@ def test_set_pause_and_rollback_at_the_command_line(registry: str) -> None:
     assert done["after"]["challengers"] == [{"version": 2, "weight_bp": 500}]
     assert done["after"]["fallback"]["constant_score"] == 0.1
     assert (late.exit_code, nothing.exit_code, twice.exit_code) == (CONFLICT, USAGE, USAGE)
+    assert done["after"]["host_labels"] == ["gpu", "zone=eu"]
+    assert blank.exit_code == USAGE
     assert paused["after"]["challengers"] == [{"version": 2, "weight_bp": 0}]
     assert again.exit_code == REFUSED
     assert resumed["after"]["digest"] == done["after"]["digest"]
