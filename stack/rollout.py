@@ -34,10 +34,11 @@ class Finding:
 class Operator:
     """Changes the deployment and waits until the routers apply it."""
 
-    def __init__(self, registry: RegistryClient, router_state: Path) -> None:
+    def __init__(self, registry: RegistryClient, router_state: Path, *, revision: int = 0) -> None:
+        """Begin at the newest revision; the demo begins with an empty registry."""
         self._registry = registry
         self._router_state = router_state
-        self._revision = 0  # the demo begins with an empty registry
+        self._revision = revision
 
     async def check(
         self, artifact: Path, record: dict[str, Any], view: FeatureView
