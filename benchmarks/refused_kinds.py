@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, assert_never
 
 import grpc
 import psutil
@@ -47,12 +47,7 @@ class Kind:
             AioRpcError: it ended with another status.
         """
         method: Any = getattr(channel, self.shape.value)(self.path)
-        is_sent_as_stream = self.shape in {Shape.UPLOAD, Shape.STREAM}
-        call = method(
-            iter((self.body,)) if is_sent_as_stream else self.body,
-            timeout=timeout_s,
-            metadata=((ACTOR_KEY, "benchmark"),),
-        )
+        call = method(*self._requests(), timeout=timeout_s, metadata=((ACTOR_KEY, "benchmark"),))
         try:
             if self.shape in {Shape.ANSWERED_BY_STREAM, Shape.STREAM}:
                 async for _ in call:
@@ -62,6 +57,19 @@ class Kind:
         except grpc.aio.AioRpcError as error:
             if error.code() is not self.status:
                 raise
+
+    def _requests(self) -> tuple[Any, ...]:
+        """Return the argument of a call; an upload without bytes sends no message.
+
+        A message that it sends while it is refused would end it with a status of the client's own.
+        """
+        match self.shape:
+            case Shape.UNARY | Shape.ANSWERED_BY_STREAM:
+                return (self.body,)
+            case Shape.UPLOAD | Shape.STREAM:
+                return (iter((self.body,)),) if self.body else ()
+            case _:
+                assert_never(self.shape)
 
     @property
     def is_large(self) -> bool:

@@ -54,7 +54,8 @@ class Meter:
 
     @property
     def cpu_us(self) -> float:
-        return self.cpu_s / self.calls * 1e6
+        """CPU of one call; 0 without calls."""
+        return self.cpu_s / max(self.calls, 1) * 1e6
 
     @property
     def growth_mib(self) -> float:
@@ -128,7 +129,8 @@ async def _measured(
     for _ in range(max(2, effort.rounds)):
         async with hold():
             await refusing.turn(kind, effort.seconds)
-        await transport.turn(kind, effort.seconds / 2)
+        if kind.body:  # a call without a message transports no bytes
+            await transport.turn(kind, effort.seconds / 2)
         await scoring.turn(_scored(), effort.seconds / 2)
     most_us = _MOST_TIMES * scoring.cpu_us + transport.cpu_us
     return Row(

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from registry.server.callers import actor_of, checked_reason, log_facts
 from registry.server.live_state import LiveState
+from registry.server.report_sizes import size_of_scorers_report
 from registry.store import audit_log
 from registry.store.database import writing
 from understudy.control.report_wire import scorer_to_wire
@@ -68,7 +69,8 @@ async def forget_host(
             return audit_log.append(connection, event)
 
     digest = await live.run(record)
-    await live.report_scorers(ScorersReport(request.host_id, ()), peer_of(context))
+    nothing = ScorersReport(request.host_id, ())
+    await live.report_scorers(nothing, peer_of(context), size_of_scorers_report(nothing))
     _log.info(
         "scorer_host_forgotten",
         host_id=request.host_id,

@@ -26,8 +26,8 @@ from registry.server.kept_reports import (
 )
 from registry.server.observed import Heard, Observed
 from registry.server.report_lines import log_foreign, log_ignored, log_refusal, log_review
-from registry.server.report_rooms import ReportRoom
-from registry.server.report_sizes import size_of_router_report, size_of_scorers_report
+from registry.server.report_rooms import ReportRoom, ReportSize
+from registry.server.report_sizes import size_of_scorers_report
 from registry.server.stored_state import StoredState, read_stored_state, reread
 from registry.server.watchers import Watchers
 from registry.store import acting
@@ -76,8 +76,8 @@ class LiveState:
         self._owned = asyncio.TaskGroup()
         self._stored = StoredState()
         self.observed = Observed(silent_after_s=options.silent_after_s)
-        self._host_room = ReportRoom(options.host_room)
-        self._router_room = ReportRoom(options.router_room)
+        self.host_room = ReportRoom(options.host_room)
+        self.router_room = ReportRoom(options.router_room)
         self.watchers = Watchers(Snapshot(lineage="", sequence=0), options.watch_seats)
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ class LiveState:
         sound = list(sound_reports(kept))
         self.observed.restore(sound, at=self._now(), now_s=self._now_s())
         for report in sound:
-            self._host_room.restore(report.host_id, size_of_scorers_report(report))
+            self.host_room.restore(report.host_id, size_of_scorers_report(report))
         if odd := tuple(kept.keys() - {report.host_id for report in sound}):
             await self._forget_kept(odd)
         await self._reload(models=None)
@@ -129,13 +129,13 @@ class LiveState:
         """Run `work`; unless it is a dry run, it changes the database, and the result is published."""
         return await (self.run(work) if dry_run else self.change(work, models=models))
 
-    async def report_scorers(self, report: ScorersReport, peer: str) -> None:
+    async def report_scorers(self, report: ScorersReport, peer: str, size: ReportSize) -> None:
         """Take a checked report from `peer`; publish and keep it when it says something new.
 
         Raises:
             OverloadedError: there is no room for it.
         """
-        self._host_room.take(report.host_id, peer, size_of_scorers_report(report))
+        self.host_room.take(report.host_id, peer, size)
         before = self.observed.refusal_of(report.host_id)
         if not self.observed.report_scorers(report, at=self._now(), now_s=self._now_s()):
             return
@@ -149,13 +149,13 @@ class LiveState:
         async with self._saving:
             await self.run(lambda: save_report(self._engine, report))
 
-    async def report_router(self, report: RouterReport, peer: str) -> None:
+    async def report_router(self, report: RouterReport, peer: str, size: ReportSize) -> None:
         """Take a checked report; keep and publish the acting champions if they changed.
 
         Raises:
             OverloadedError: there is no room for it.
         """
-        self._router_room.take(report.router_id, peer, size_of_router_report(report))
+        self.router_room.take(report.router_id, peer, size)
         now = self._now()
         refusal = self.observed.refusal_of(report.router_id)
         self.observed.report_router(report, at=now, now_s=self._now_s())
@@ -280,8 +280,8 @@ class LiveState:
             # While this process was suspended or starved no report could arrive: not the hosts' fault.
             self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
             review = self.observed.review(now_s=now_s, is_wanted=self._is_wanted)
-            self._host_room.keep_only({each.host_id for each in self.observed.hosts()})
-            self._router_room.keep_only({each.report.router_id for each in self.routers()})
+            self.host_room.keep_only({each.host_id for each in self.observed.hosts()})
+            self.router_room.keep_only({each.report.router_id for each in self.routers()})
             log_review(review, silent_after_s=self._options.silent_after_s)
             if review.silent or review.forgotten:
                 self._publish()

@@ -154,7 +154,8 @@ def _is_address(text: str) -> bool:
 
 def _shown_text(text: str) -> str:
     cut = text[:_LONGEST_TEXT]
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in cut)
+    strange = {ord(c): "?" for c in set(cut) if not c.isprintable() and c != "\n"}
+    return cut.translate(strange) if strange else cut
 
 
 def _shown(text: str) -> str:

@@ -39,6 +39,15 @@ class ReportRoom:
         """Give `name` room for a report of that size in place of its last one.
 
         Raises:
+            OverloadedError: as `require`.
+        """
+        self.require(name, peer, size)
+        self._put(name, _Held(peer, size))
+
+    def require(self, name: str, peer: str, size: ReportSize) -> None:
+        """Check that there is room for such a report, before any work on it.
+
+        Raises:
             OverloadedError: a sum would exceed its limit; the last report keeps its room.
         """
         last = self._held.get(name)
@@ -51,7 +60,6 @@ class ReportRoom:
         )
         if why := shortage(after, self._totals(peer), self._limits):
             raise OverloadedError(f"the room for reports ({why})", retry_after_ms=_RETRY_AFTER_MS)
-        self._put(name, _Held(peer, size))
 
     def restore(self, name: str, size: ReportSize) -> None:
         """Give room to a report that an earlier process has taken, whatever the limits are now."""

@@ -1,33 +1,20 @@
-"""The size of reports as they are kept and sent on."""
+"""The size of reports as they take room: an upper bound of what is kept and sent on of them."""
 
 from registry.server.report_rooms import ReportSize
-from understudy.control.report_wire import (
-    belief_to_wire,
-    model_state_to_wire,
-    placement_to_wire,
-    scorer_to_wire,
-)
-from understudy.domain.belief import WatcherBelief
-from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.control.report_wire import scorers_report_to_wire
+from understudy.domain.reports import ScorersReport
+
+_TAG_AND_LENGTH_BYTES = 8  # of a process and of the name in it, each at most 4
+_PLACEMENT_BYTES = 2  # of an empty one, in place of none
 
 
 def size_of_scorers_report(report: ScorersReport) -> ReportSize:
-    """Return the scorers of a host and their bytes in a status; a snapshot has at most these."""
-    name_bytes = len(report.host_id.encode())
-    scorer_bytes = sum(scorer_to_wire(each).ByteSize() for each in report.processes)
-    placement_bytes = placement_to_wire(report.placement).ByteSize()
-    size_bytes = name_bytes + scorer_bytes + placement_bytes + _belief_bytes(report.belief)
-    return ReportSize(len(report.processes), size_bytes)
+    """Return the room that a report takes which did not arrive as bytes."""
+    size_bytes = scorers_report_to_wire(report).ByteSize()
+    return size_of_sent_scorers(report.host_id, len(report.processes), size_bytes)
 
 
-def size_of_router_report(report: RouterReport) -> ReportSize:
-    """Return the models of a router and their bytes in a status."""
-    name_bytes = len(report.router_id.encode())
-    model_bytes = sum(model_state_to_wire(each).ByteSize() for each in report.models)
-    size_bytes = name_bytes + model_bytes + _belief_bytes(report.belief)
-    return ReportSize(len(report.models), size_bytes)
-
-
-def _belief_bytes(belief: WatcherBelief | None) -> int:
-    message = belief_to_wire(belief)
-    return 0 if message is None else message.ByteSize()
+def size_of_sent_scorers(host_id: str, scorers: int, size_bytes: int) -> ReportSize:
+    """Return the room of a host's report of that many bytes; each kept scorer names its host."""
+    name_bytes = len(host_id.encode()) + _TAG_AND_LENGTH_BYTES
+    return ReportSize(scorers, size_bytes + _PLACEMENT_BYTES + scorers * name_bytes)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from registry.server.observed import Heard
+from registry.server.received_reports import ReportForm
 from registry.server.report_checks import checked_router_report, checked_scorers_report
 from understudy.control.report_wire import (
     belief_from_wire,
@@ -21,7 +22,7 @@ from understudy.control.wire_enums import (
     WITHHELD_REASON_OF,
 )
 from understudy.control.wire_values import time_faults, timestamp, value_or_none
-from understudy.domain.errors import Fault, raise_any
+from understudy.domain.errors import Fault
 from understudy.domain.instants import unix_ns
 from understudy.domain.placement import MOST_LABELS, MOST_PLACED_MODELS
 from understudy.domain.reports import RouterReport, ScorersReport
@@ -32,16 +33,22 @@ _MOST_PROCESSES = 256  # in one report
 _MOST_MODELS = 1_000  # of a router
 _MOST_SHARES = 100
 # Counting ends at these numbers: a report may be refused as often as it is sent.
-REPORT_FORMS: tuple[RequestForm[Any], ...] = (
-    RequestForm(
-        pb.ReportScorersRequest,
-        {
-            "processes": _MOST_PROCESSES,
-            "placement.models": MOST_PLACED_MODELS,
-            "placement.labels": MOST_LABELS,
-        },
+REPORT_FORMS: tuple[ReportForm[Any], ...] = (
+    ReportForm(
+        RequestForm(
+            pb.ReportScorersRequest,
+            {
+                "processes": _MOST_PROCESSES,
+                "placement.models": MOST_PLACED_MODELS,
+                "placement.labels": MOST_LABELS,
+            },
+        ),
+        "processes",
+        _MOST_PROCESSES,
     ),
-    RequestForm(pb.ReportRouterRequest, {"models": _MOST_MODELS}),
+    ReportForm(
+        RequestForm(pb.ReportRouterRequest, {"models": _MOST_MODELS}), "models", _MOST_MODELS
+    ),
 )
 _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
 
@@ -52,7 +59,6 @@ def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    raise_any(_too_many("processes", len(message.processes), _MOST_PROCESSES))
     faults = [
         fault
         for index, process in enumerate(message.processes)
@@ -75,7 +81,6 @@ def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    raise_any(_too_many("models", len(message.models), _MOST_MODELS))
     faults = [
         fault
         for index, state in enumerate(message.models)

@@ -21,6 +21,9 @@ from registry.server.deployment_change import (
 )
 from registry.server.forget_host import forget_host
 from registry.server.reading_service import Parts, ReadingService
+from registry.server.received_reports import ReceivedReport
+from registry.server.report_rooms import ReportSize
+from registry.server.report_sizes import size_of_sent_scorers
 from registry.server.report_wire import (
     REPORT_FORMS,
     router_report_from_wire,
@@ -164,19 +167,25 @@ class RegistryService(ReadingService):
             request, context, self._live, engine=changer.engine, now=changer.now
         )
 
-    async def ReportScorers(  # noqa: N802
-        self, request: pb.ReportScorersRequest, context: Context
+    async def ReportScorers(  # type: ignore[override]  # noqa: N802 - room is required before parsing
+        self, request: ReceivedReport[pb.ReportScorersRequest], context: Context
     ) -> pb.ReportScorersResponse:
-        _require_own_report(request.host_id)
-        report = scorers_report_from_wire(request)
-        await self._live.report_scorers(report, peer_of(context))
+        host_id, peer = request.head.host_id, peer_of(context)
+        _require_own_report(host_id)
+        size = size_of_sent_scorers(host_id, request.parts, len(request.received))
+        self._live.host_room.require(host_id, peer, size)
+        report = scorers_report_from_wire(request.parsed())
+        await self._live.report_scorers(report, peer, size)
         return pb.ReportScorersResponse()
 
-    async def ReportRouter(  # noqa: N802
-        self, request: pb.ReportRouterRequest, context: Context
+    async def ReportRouter(  # type: ignore[override]  # noqa: N802 - room is required before parsing
+        self, request: ReceivedReport[pb.ReportRouterRequest], context: Context
     ) -> pb.ReportRouterResponse:
-        report = router_report_from_wire(request)
-        await self._live.report_router(report, peer_of(context))
+        router_id, peer = request.head.router_id, peer_of(context)
+        size = ReportSize(request.parts, len(request.received))
+        self._live.router_room.require(router_id, peer, size)
+        report = router_report_from_wire(request.parsed())
+        await self._live.report_router(report, peer, size)
         return pb.ReportRouterResponse()
 
     async def Watch(  # type: ignore[override]  # noqa: N802 - bytes: serialised once for all watchers

@@ -18,6 +18,7 @@ from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
 from registry.server.live_state import LiveOptions, LiveState
 from registry.server.observed import Observed, Review
+from registry.server.report_rooms import ReportSize
 from registry.server.watch_messages import WatchMessages
 from registry.server.watchers import Watchers
 from registry.store import schema
@@ -234,7 +235,7 @@ async def test_no_host_is_silent_because_the_registry_was_suspended(seeded: Path
         )
         live = LiveState(engine, executor, options, now_s=lambda: Clock.now_s, now=lambda: NOW)
         async with live.opened():
-            await live.report_scorers(report("a", 1), "peer")
+            await live.report_scorers(report("a", 1), "peer", ReportSize(1, 100))
             looks = asyncio.Event()
             review = live.observed.review
 

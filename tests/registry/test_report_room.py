@@ -3,21 +3,27 @@
 import asyncio
 from pathlib import Path
 from time import time_ns
+from typing import Any
 
 import grpc
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from registry.decisions.report_room import RoomLimits
 from registry.server.report_rooms import ReportRoom, ReportSize
+from registry.server.report_sizes import size_of_sent_scorers
+from registry.server.report_wire import REPORT_FORMS, scorers_report_from_wire
 from registry.settings import RegistrySettings
 from tests.registry.operator import Operator, failure_of, running_registry, version_1
+from understudy.control.report_wire import scorers_report_to_wire
 from understudy.domain.errors import OverloadedError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1.scoring_pb2 import ARM_SHADOW, WITHHELD_REASON_NOT_READY
 
 LIMITS = RoomLimits(reporters=4, reporters_per_peer=2, parts=20, size_bytes=1000)
+FORM = REPORT_FORMS[0]
+REPORT_SCORERS = "/understudy.registry.v1.RegistryService/ReportScorers"
 MACHINES, WORKERS, SCORERS, MODELS = 32, 64, 16, 50  # the fleet in docs/reference/registry.md
 SIZES = st.builds(ReportSize, st.integers(0, 12), st.integers(0, 600))
 STEPS = st.lists(
@@ -82,6 +88,16 @@ def wordy(host: int, digest: str) -> pb.ReportScorersRequest:
     return pb.ReportScorersRequest(host_id=f"host-{host}", processes=[process] * 256)
 
 
+def scorer(last_error: str, loaded_digest: str) -> pb.ScorerProcess:
+    return pb.ScorerProcess(
+        ref=pb.VersionRef(model="fraud", number=1),
+        address="unix:/a",
+        state=pb.SCORER_STATE_READY,
+        last_error=last_error,
+        loaded_digest=loaded_digest,
+    )
+
+
 async def test_legal_reports_of_many_hosts_keep_the_snapshot_small(two_versions: Path) -> None:
     async with running_registry(two_versions) as channel:
         operator = Operator(channel)
@@ -101,6 +117,45 @@ async def test_legal_reports_of_many_hosts_keep_the_snapshot_small(two_versions:
         assert sum(each.ByteSize() for each in snapshot.scorers) < limit_bytes
         assert sum(each.ByteSize() for each in status.scorers) < limit_bytes
         assert not any(each.HasField("last_error") for each in snapshot.scorers)
+
+
+async def test_a_report_without_room_is_refused_unparsed(two_versions: Path) -> None:
+    unparsable = (
+        pb.ScorerProcess(address="unix:/a").SerializeToString().replace(b"unix", b"\xff" * 4)
+    )
+    first, second = (pb.ReportScorersRequest(host_id=name) for name in "ab")
+    async with running_registry(two_versions, max_hosts_per_peer=1) as channel:
+        report: Any = channel.unary_unary(REPORT_SCORERS)
+        await report(first.SerializeToString())
+
+        with_room = await failure_of(report(first.SerializeToString() + as_part(unparsable)))
+        without = await failure_of(report(second.SerializeToString() + as_part(unparsable)))
+
+        assert with_room.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert without.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def as_part(process: bytes) -> bytes:
+    """Return the field of a report that contains this scorer."""
+    return b"\x12" + bytes((len(process),)) + process
+
+
+@given(
+    st.text(min_size=1, max_size=200),
+    st.lists(st.builds(scorer, st.text(max_size=1100), st.text(max_size=40)), max_size=5),
+)
+def test_a_report_is_kept_and_sent_on_within_the_room_that_it_took(
+    host_id: str, processes: list[pb.ScorerProcess]
+) -> None:
+    sent = pb.ReportScorersRequest(host_id=host_id, processes=processes)
+    received = FORM.read(sent.SerializeToString())
+    took = size_of_sent_scorers(received.head.host_id, received.parts, len(received.received))
+    assume(host_id.isprintable())
+
+    kept = scorers_report_from_wire(received.parsed())
+
+    assert scorers_report_to_wire(kept).ByteSize() <= took.size_bytes
+    assert len(kept.processes) == took.parts
 
 
 async def test_one_address_leaves_room_for_the_hosts_of_others(two_versions: Path) -> None:

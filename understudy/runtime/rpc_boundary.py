@@ -19,7 +19,20 @@ from understudy.runtime.grpc_errors import abort_with
 from understudy.runtime.parsing import RequestForm
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Forms = Mapping[type[Message], RequestForm[Any]]
+
+
+class Form(Protocol):
+    """A kind of request: reads it from bytes, whole or as far as its method wants to begin with."""
+
+    @property
+    def kind(self) -> type[Message]: ...
+
+    def read(self, received: bytes, /) -> Any:
+        """Return the request that the method takes; raise InvalidInputError to refuse the bytes."""
+        ...
+
+
+Forms = Mapping[type[Message], Form]
 
 # Is called with the context and the name of the call before a request is read; raises to refuse it.
 Guard = Callable[[Context, str], None]
@@ -61,7 +74,7 @@ class AnswerRoom(Protocol):
 def add_bounded(
     server: TakesHandlers,
     add: Callable[[Any], None],
-    forms: Iterable[RequestForm[Any]] = (),
+    forms: Iterable[Form] = (),
     answers: AnswerRoom | None = None,
     guard: Guard = open_to_all,
     failed: Failed = ignore_failure,
@@ -203,7 +216,7 @@ def _is_generated(handler: Any) -> bool:
 
 
 def _unary_unary(
-    entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
+    entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: Form
 ) -> Any:
     async def answer(received: bytes, context: Context) -> Any:
         async with entry.admitted(context):
@@ -213,7 +226,7 @@ def _unary_unary(
 
 
 def _stream_unary(
-    entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: RequestForm[Any]
+    entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: Form
 ) -> Any:
     async def answer(received: AsyncIterator[bytes], context: Context) -> Any:
         async with entry.admitted(context):
@@ -222,9 +235,7 @@ def _stream_unary(
     return answer
 
 
-def _unary_stream(
-    entry: _Entry, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
-) -> Any:
+def _unary_stream(entry: _Entry, behaviour: Callable[[Any, Context], Any], form: Form) -> Any:
     if not inspect.isasyncgenfunction(behaviour):  # it writes by itself
         return _unary_unary(entry, behaviour, form)
 
@@ -240,9 +251,7 @@ def _unary_stream(
     return answer
 
 
-def _stream_stream(
-    entry: _Entry, behaviour: Callable[[Any, Context], Any], form: RequestForm[Any]
-) -> Any:
+def _stream_stream(entry: _Entry, behaviour: Callable[[Any, Context], Any], form: Form) -> Any:
     async def answer(received: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         async with (
             entry.admitted(context),
@@ -254,7 +263,7 @@ def _stream_stream(
     return answer
 
 
-async def _messages(received: AsyncIterator[bytes], form: RequestForm[Any]) -> AsyncIterator[Any]:
+async def _messages(received: AsyncIterator[bytes], form: Form) -> AsyncIterator[Any]:
     async for each in received:
         yield form.read(each)
 
