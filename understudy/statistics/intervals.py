@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import log, sqrt
 
-from scipy import stats
+from scipy import special
 
 from understudy.statistics.units import Estimate
 
@@ -34,7 +34,7 @@ def interval_of(estimate: Estimate, *, confidence: float) -> Interval | None:
     if estimate.value is None or estimate.variance is None:
         return None
     degrees = max(estimate.effective_units - 1, 1.0)
-    margin = float(stats.t.ppf((1 + confidence) / 2, degrees)) * sqrt(estimate.variance)
+    margin = float(special.stdtrit(degrees, (1 + confidence) / 2)) * sqrt(estimate.variance)
     return Interval(estimate.value - margin, estimate.value + margin)
 
 
@@ -99,8 +99,8 @@ def exact_interval(share: float, trials: float, *, confidence: float) -> Interva
     """
     tail = (1 - confidence) / 2
     hits, misses = share * trials, (1 - share) * trials
-    lower = float(stats.beta.ppf(tail, hits, misses + 1)) if hits > 0 else 0.0
-    upper = float(stats.beta.ppf(1 - tail, hits + 1, misses)) if misses > 0 else 1.0
+    lower = float(special.betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
+    upper = float(special.betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
     return Interval(lower, upper)
 
 
@@ -120,5 +120,5 @@ def difference_interval(first: tuple[float, Interval], second: tuple[float, Inte
 
 def _quantile_ratio(rows: float, units: float, confidence: float) -> float:
     tail = (1 + confidence) / 2
-    of_rows = float(stats.t.ppf(tail, max(rows - 1, 1.0)))
-    return (of_rows / float(stats.t.ppf(tail, max(units - 1, 1.0)))) ** 2
+    of_rows = float(special.stdtrit(max(rows - 1, 1.0), tail))
+    return (of_rows / float(special.stdtrit(max(units - 1, 1.0), tail))) ** 2
