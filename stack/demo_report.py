@@ -17,6 +17,7 @@ from stack.up import show_addresses
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.render.number_texts import number_text
 from understudy.comparison.render.page import page_of
+from understudy.comparison.sections.decisions import acting_of
 from understudy.domain.deployments import DegradationLevel
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format
@@ -210,8 +211,8 @@ def _comparison_facts(comparison: ComparisonReport) -> list[tuple[str, object]]:
     ]
     if comparison.scores is not None:
         facts.append(("mean difference", number_text(comparison.scores.mean.difference, "+")))
-    if comparison.flips is not None:
-        flips = comparison.flips
+    if (acting := acting_of(comparison.decisions)) is not None:
+        flips = acting.flips
         counts = (
             f"{flips.to_positive + flips.to_negative:,}: {flips.to_positive:,} to positive, "
             f"{flips.to_negative:,} to negative; share {number_text(flips.rate)}"

@@ -65,8 +65,8 @@ def test_the_numbers_are_those_of_the_statistics_over_the_logged_rows(write: Wri
     assert (report.rows.pairs, report.rows.requests, report.rows.units) == (400, 400, 90)
     expected = mean_scores(champion, shadow, units=units_of(units), confidence=0.9)
     assert_near(scores_of(report).mean.difference, expected.difference)
-    assert report.flips is not None
-    assert report.flips.to_positive == np.count_nonzero((champion < 0.5) & (shadow >= 0.5))
+    (acting,) = report.decisions
+    assert acting.flips.to_positive == np.count_nonzero((champion < 0.5) & (shadow >= 0.5))
     classes = classes_of(report)
     assert classes.auc is not None
     areas = compare_auc(labels == 1, champion, shadow, clusters=units, confidence=0.9)
@@ -74,9 +74,9 @@ def test_the_numbers_are_those_of_the_statistics_over_the_logged_rows(write: Wri
     assert classes.calibration is not None
     brier = classes.calibration.brier.champion.estimate
     assert brier == pytest.approx(np.mean((champion - labels) ** 2))
-    assert classes.decisions is not None
+    assert acting.quality is not None
     recall = np.mean(shadow[labels == 1] >= 0.5)
-    assert classes.decisions.recall.shadow.estimate == pytest.approx(recall)
+    assert acting.quality.recall.shadow.estimate == pytest.approx(recall)
     assert report.outcomes.matched == 400
 
 
@@ -219,10 +219,30 @@ def test_each_day_has_its_own_difference(write: Write) -> None:
         shadow_batch([0.3], [0.1], first=2, at_us=AT_US + DAY_US),
     )
 
-    days = scores_of(compare(log_dir, Question("fraud"))).days
+    days = compare(log_dir, Question("fraud")).days
 
     assert [(day.day, day.pairs) for day in days] == [("2026-11-18", 2), ("2026-11-19", 1)]
     assert [day.difference.estimate for day in days] == pytest.approx([0.15, -0.2])
+
+
+def test_each_day_has_its_own_decisions_and_quality(write: Write) -> None:
+    log_dir = write(
+        shadow_batch([0.1, 0.9, 0.6, 0.2], [0.2, 0.8, 0.4, 0.6]),
+        shadow_batch([0.3, 0.7], [0.1, 0.9], first=4, at_us=AT_US + DAY_US),
+        outcome_batch([0.0, 1.0, 0.0, 1.0, 1.0]),
+    )
+
+    first, second = compare(log_dir, Question("fraud"), Plan(threshold=0.5)).days
+
+    assert (first.outcomes, second.outcomes) == (4, 1)
+    assert first.auc is not None
+    assert (first.auc.champion.estimate, first.auc.shadow.estimate) == (0.75, 1.0)
+    assert first.flips is not None
+    assert (first.flips.to_positive, first.flips.to_negative) == (1, 1)
+    assert second.auc is None  # of one class
+    assert second.squared_error is not None
+    found = (second.squared_error.champion.estimate, second.squared_error.shadow.estimate)
+    assert found == pytest.approx((0.7**2, 0.9**2))
 
 
 def test_rows_before_since_and_after_until_are_left_out(write: Write) -> None:

@@ -112,6 +112,26 @@ def test_a_worse_shadow_is_shown_and_ends_with_a_failed_check(run: Run, margins:
     assert "worse: auc" in told
 
 
+def test_decisions_are_shown_at_each_threshold_and_the_verdict_holds_for_the_first(
+    run: Run, margins: Path
+) -> None:
+    code, shown, _ = run(
+        "--model", "equal", "--threshold", "0.5", "--threshold", "0.7", "--margins", margins
+    )
+
+    assert code == exit_codes.OK
+    assert "EQUIVALENT, for the threshold 0.5: " in shown
+    for title in ("decisions at 0.5, which acts", "decisions at 0.7, asked for"):
+        assert shown.count(title) == 2  # with outcomes, and without
+
+
+def test_arms_take_a_single_threshold(run: Run) -> None:
+    code, _, told = run("--model", "equal", "--arms", "--threshold", "0.5", "--threshold", "0.7")
+
+    assert code == exit_codes.USAGE
+    assert "threshold: read [0.5, 0.7]" in told
+
+
 def test_rows_that_were_lost_by_their_score_allow_no_conclusion(run: Run, margins: Path) -> None:
     code, shown, told = run("--model", "lossy")
 

@@ -16,6 +16,7 @@ from understudy.comparison.evidence.rows import PairedRows, SentRows
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.arms import compare_arms
 from understudy.comparison.sections.coverage import coverage_of
+from understudy.comparison.sections.decisions import compare_decisions
 from understudy.comparison.sections.quality import compare_quality
 from understudy.comparison.sections.scores import compare_scores
 from understudy.comparison.sections.slices import compare_slices
@@ -67,7 +68,11 @@ def verdict(
     coverage = coverage_of(
         SentRows(lost, one.champion, one.unit, label), least_kept=plan.least_kept
     )
-    shown = shown_of(compare_scores(rows, confidence=0.95), None, compare_quality(rows, plan))
+    shown = shown_of(
+        compare_scores(rows, confidence=0.95),
+        compare_decisions(rows, plan),
+        compare_quality(rows, plan),
+    )
     assert plan.margins is not None
     return verdict_of(
         shown,
@@ -264,12 +269,13 @@ def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
         assert classes is not None
         assert classes.auc is not None
         assert classes.calibration is not None
-        assert classes.decisions is not None
+        decisions = compare_decisions(rows, PLAN)[0].quality
+        assert decisions is not None
         for name, number in (
             ("auc", classes.auc.difference),
             ("brier", classes.calibration.brier.difference),
-            ("recall", classes.decisions.recall.difference),
-            ("precision", classes.decisions.precision.difference),
+            ("recall", decisions.recall.difference),
+            ("precision", decisions.precision.difference),
         ):
             assert number.lower is not None
             assert number.upper is not None

@@ -76,6 +76,7 @@ def test_each_line_of_a_report_has_its_words(log_dir: Path) -> None:
     assert plain - named() == set()
     others = {"REFUSED", "warning", "calibration", "latency of a version", "sample ratio"}
     of_tables = {"declared slices", "slices found by search", "largest differences"}
+    of_tables |= {"differences by day", "bands of the curves", "whiskers of the calibration"}
     assert named() - plain == others | of_tables  # shown by other logs and options
 
 

@@ -75,7 +75,7 @@ def test_a_page_has_the_verdict_each_table_each_figure_and_the_queries(
     for text in (report.verdict.outcome, "coverage", "on outcomes", "Largest differences"):
         assert text in page
     figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(figures) == 7  # calibration is missing: a score is 5.0
+    assert len(figures) == 10  # calibration is missing: a score is 5.0
     for figure in figures:
         assert ET.fromstring(figure).tag == "svg"  # noqa: S314 - ours
     assert "FROM shadow" in page

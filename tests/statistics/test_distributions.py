@@ -17,7 +17,9 @@ from understudy.statistics.distributions import (
     ks_distance,
     population_stability_index,
 )
-from understudy.statistics.units import Units, units_of
+from understudy.statistics.intervals import share_interval
+from understudy.statistics.paired import mean_of
+from understudy.statistics.units import Units, UnitSums, jackknife, units_of
 
 SAMPLES = hnp.arrays(np.float64, st.integers(2, 40), elements=st.integers(0, 20).map(float))
 
@@ -120,8 +122,28 @@ def test_calibration_error_is_the_mean_difference_over_rows() -> None:
 
     assert found is not None
     bins = found.champion.bins
-    assert [(b.lower, b.rows, b.positive_share) for b in bins] == [(0.0, 2, 0.5), (0.9, 2, 1)]
+    assert [(b.lower, b.rows, b.positive_share.estimate) for b in bins] == [
+        (0.0, 2, 0.5),
+        (0.9, 2, 1),
+    ]
     assert found.champion.expected_calibration_error == pytest.approx((2 * 0.45 + 2 * 0.025) / 4)
+
+
+def test_a_bin_of_few_units_has_the_interval_of_leaving_out_one_at_a_time() -> None:
+    random = np.random.default_rng(4)
+    unit = np.arange(200) % 40
+    labels, scores = random.random(200) < 0.3, np.full(200, 0.25)
+
+    found = calibration_of(labels, scores, scores, units=units_of(unit))
+
+    sums = UnitSums.of(np.column_stack([np.bincount(unit), np.bincount(unit, labels)]))
+    expected = share_interval(jackknife(sums, mean_of(1)), rows=200.0, confidence=0.95)
+    assert found is not None
+    (one,) = found.champion.bins
+    assert expected is not None
+    assert (one.positive_share.lower, one.positive_share.upper) == pytest.approx(
+        (expected.lower, expected.upper), abs=1e-9
+    )
 
 
 def test_a_wrong_score_of_certainty_has_a_large_but_finite_loss() -> None:

@@ -1,5 +1,6 @@
 """Comparison of a shadow with the version that answered, from the logs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from understudy.comparison.evidence.pairs import read_evidence
 from understudy.comparison.evidence.rows import (
     Latency,
     OutcomeCensus,
-    PairedRows,
     Question,
     RowCensus,
     SentRows,
@@ -27,6 +27,8 @@ from understudy.comparison.evidence.version_pairs import require_pair, version_p
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.coverage import Coverage, coverage_of
 from understudy.comparison.sections.curves import Curves, curves_of
+from understudy.comparison.sections.days import DayOfPairs, days_of
+from understudy.comparison.sections.decisions import DecisionsAt, acting_of, compare_decisions
 from understudy.comparison.sections.noise import Inputs, Noise, inputs_of, noise_of
 from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
@@ -35,8 +37,8 @@ from understudy.domain.margins import Measure
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
-from understudy.statistics.decisions import Flips, decision_flips
-from understudy.statistics.units import Estimate, units_of
+from understudy.statistics.decisions import DecisionQuality
+from understudy.statistics.units import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ class ComparisonReport:
     inputs: Inputs
     noise: Noise | None  # None: no shadow of the champion's own version was logged
     scores: ScoreComparison | None  # None: fewer than two pairs
-    flips: Flips | None  # None: no threshold was given, or fewer than two pairs
+    decisions: tuple[DecisionsAt, ...]  # at each threshold, first that which acts
     outcomes: OutcomeCensus
     quality: Quality | None  # None: no pair has an outcome
     latency: tuple[Latency, ...]  # of either version
     worst: tuple[WorstPair, ...]
     curves: Curves | None  # None: fewer than two pairs
+    days: tuple[DayOfPairs, ...]
     slices: SliceComparison | None  # None: no column was asked for, or fewer than two pairs
     verdict: Verdict | None  # None: no margins were given
 
@@ -109,7 +112,7 @@ def compare(
     rows = rows.where(~is_lost)
     evidence = replace(evidence, rows=rows)  # frees the rows that were lost
     scores = compare_scores(rows, confidence=plan.confidence)
-    flips = None if scores is None else _flips(rows, plan)
+    decisions = compare_decisions(rows, plan)
     quality = compare_quality(rows, plan)
     return ComparisonReport(
         question=question,
@@ -120,42 +123,38 @@ def compare(
         inputs=inputs_of(identity, confidence=plan.confidence),
         noise=noise_of(own, threshold=plan.threshold, confidence=plan.confidence),
         scores=scores,
-        flips=flips,
+        decisions=decisions,
         outcomes=evidence.outcomes,
         quality=quality,
         worst=evidence.worst,
-        curves=curves_of(rows),
+        curves=curves_of(rows, confidence=plan.confidence),
+        days=days_of(rows, plan),
         slices=compare_slices(rows, columns, confidence=plan.confidence),
         latency=evidence.latency,
-        verdict=verdict_by(plan, shown_of(scores, flips, quality), coverage.refusals),
-    )
-
-
-def _flips(rows: PairedRows, plan: Plan) -> Flips | None:
-    if plan.threshold is None:
-        return None
-    return decision_flips(
-        rows.champion,
-        rows.shadow,
-        threshold=plan.threshold,
-        units=units_of(rows.unit),
-        confidence=plan.confidence,
+        verdict=verdict_by(plan, shown_of(scores, decisions, quality), coverage.refusals),
     )
 
 
 def shown_of(
-    scores: ScoreComparison | None, flips: Flips | None, quality: Quality | None
+    scores: ScoreComparison | None, decisions: Sequence[DecisionsAt], quality: Quality | None
 ) -> dict[Measure, Shown]:
-    """Return the differences that a verdict may rest on, of the measures that were computed."""
+    """Return the differences that a verdict may rest on, of the measures that were computed.
+
+    Decisions count at the threshold that acts.
+    """
     shown: dict[Measure, Shown] = {}
-    pairs = 0 if scores is None else sum(day.pairs for day in scores.days)
     if scores is not None:
-        shown[Measure.MEAN_SCORE] = Shown(scores.mean.estimate, pairs)
-    if flips is not None:
-        shown[Measure.POSITIVE_SHARE] = Shown(flips.positive_share.estimate, flips.pairs)
+        shown[Measure.MEAN_SCORE] = Shown(scores.mean.estimate, scores.pairs)
+    acting = acting_of(decisions)
+    if acting is not None:
+        shown[Measure.POSITIVE_SHARE] = Shown(
+            acting.flips.positive_share.estimate, acting.flips.pairs
+        )
     if quality is not None and quality.classes is not None:
         rows = quality.classes.rows
         found = _of_classes(quality.classes)
+        if acting is not None and acting.quality is not None:
+            found |= _of_decisions(acting.quality)
         shown |= {measure: Shown(estimate, rows) for measure, estimate in found.items()}
     if quality is not None and quality.numbers is not None:
         numbers = quality.numbers
@@ -171,13 +170,17 @@ def _of_classes(classes: ClassQuality) -> dict[Measure, Estimate]:
     if classes.calibration is not None:
         found[Measure.BRIER] = classes.calibration.brier.estimate
         found[Measure.LOG_LOSS] = classes.calibration.log_loss.estimate
-    decisions = classes.decisions
-    if decisions is not None:
-        found[Measure.RECALL] = decisions.recall.estimate
-        found[Measure.PRECISION] = decisions.precision.estimate
-        found[Measure.FALSE_POSITIVE_RATE] = decisions.false_positive_rate.estimate
-        if decisions.cost is not None:
-            found[Measure.COST] = decisions.cost.estimate
-        if decisions.matched is not None:
-            found[Measure.RECALL_AT_EQUAL_ALARMS] = decisions.matched.recall.estimate
+    return found
+
+
+def _of_decisions(decisions: DecisionQuality) -> dict[Measure, Estimate]:
+    found = {
+        Measure.RECALL: decisions.recall.estimate,
+        Measure.PRECISION: decisions.precision.estimate,
+        Measure.FALSE_POSITIVE_RATE: decisions.false_positive_rate.estimate,
+    }
+    if decisions.cost is not None:
+        found[Measure.COST] = decisions.cost.estimate
+    if decisions.matched is not None:
+        found[Measure.RECALL_AT_EQUAL_ALARMS] = decisions.matched.recall.estimate
     return found

@@ -15,7 +15,8 @@ LEAST_KEPT = 0.9
 class Plan:
     """The rules by which the rows of a pair are judged."""
 
-    threshold: float | None = None  # the lowest score that is a positive decision
+    threshold: float | None = None  # that acts: the lowest score that is a positive decision
+    other_thresholds: tuple[float, ...] = ()  # that are shown too; no verdict rests on them
     costs: Costs | None = None
     margins: Margins | None = None  # None: no verdict is asked for
     written: WrittenMargins | None = None  # the origin of the margins; None: given afterwards
@@ -37,15 +38,17 @@ def nothing_written(_version: int) -> WrittenMargins | None:
 def completed(plan: Plan, version: int, written: MarginsOf) -> Plan:
     """Return the plan with the margins on record for `version`, unless it has margins.
 
-    A threshold that it lacks is the deployment's, and costs are those of the margins.
+    The deployment's threshold is then that which acts, and a given one is shown besides: margins
+    on record are those of the decisions in service. Costs that it lacks are those of the margins.
 
     Raises:
         InvalidInputError: a margin cannot act without a threshold or costs.
         UnavailableError: the registry does not answer.
     """
     if plan.margins is None and (found := written(version)) is not None:
-        threshold = found.threshold if plan.threshold is None else plan.threshold
-        plan = replace(plan, margins=found.margins, written=found, threshold=threshold)
+        plan = replace(plan, margins=found.margins, written=found)
+        if found.threshold is not None:
+            plan = with_thresholds(plan, found.threshold, *thresholds_of(plan))
     if plan.margins is None:
         return plan
     costs = plan.costs or plan.margins.costs
@@ -55,6 +58,17 @@ def completed(plan: Plan, version: int, written: MarginsOf) -> Plan:
     if idle:
         raise InvalidInputError(idle)
     return replace(plan, costs=costs)
+
+
+def with_thresholds(plan: Plan, *thresholds: float) -> Plan:
+    """Return the plan with other thresholds, each once: the first one acts."""
+    distinct = tuple(dict.fromkeys(thresholds))
+    return replace(plan, threshold=distinct[0] if distinct else None, other_thresholds=distinct[1:])
+
+
+def thresholds_of(plan: Plan) -> tuple[float, ...]:
+    """Return the thresholds of the plan, first that which acts."""
+    return () if plan.threshold is None else (plan.threshold, *plan.other_thresholds)
 
 
 def verdict_by(

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.statistics.measures import PairedMeasure, paired_mean
+from understudy.statistics.groups import Groups, share_without_groups
+from understudy.statistics.measures import Number, PairedMeasure, paired_mean
 from understudy.statistics.paired import mean_of
-from understudy.statistics.units import PART_ROWS, Floats, Units
+from understudy.statistics.units import PART_ROWS, Floats, Units, effective_units, ratio
 
 RELIABILITY_BINS = 10
 CLIPPED_BY = 1e-5  # float32 rounds sums of probabilities by less
@@ -20,7 +21,7 @@ class ReliabilityBin:
     upper: float
     rows: int
     mean_score: float
-    positive_share: float
+    positive_share: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ def calibration_of(
     return Calibration(
         brier=paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence),
         log_loss=paired_mean(sums, mean_of(3), mean_of(4), confidence=confidence),
-        champion=_reliability_of(labels, champion),
-        shadow=_reliability_of(labels, shadow),
+        champion=_reliability_of(labels, champion, units, confidence),
+        shadow=_reliability_of(labels, shadow, units, confidence),
     )
 
 
@@ -97,29 +98,49 @@ def _log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDAr
     return losses
 
 
-def _reliability_of(labels: NDArray[np.bool_], scores: Floats) -> Reliability:
-    clipped, sums = 0, np.zeros((3, RELIABILITY_BINS))  # rows, scores, positives
+def _reliability_of(
+    labels: NDArray[np.bool_], scores: Floats, units: Units, confidence: float
+) -> Reliability:
+    groups, clipped = Groups.of(units), 0
+    counts = np.zeros((groups.count, 2 * RELIABILITY_BINS), np.int64)  # of negatives, of positives
+    score_sums = np.zeros(RELIABILITY_BINS)
     for start in range(0, scores.size, PART_ROWS):
-        part = slice(start, start + PART_ROWS)
+        part = slice(start, min(start + PART_ROWS, scores.size))
         inside = np.clip(scores[part], 0, 1)
         clipped += int(np.count_nonzero(inside != scores[part]))
         bin_of = np.minimum((inside * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
-        for place, column in enumerate((None, inside, labels[part].astype(np.float64))):
-            sums[place] += np.bincount(bin_of, weights=column, minlength=RELIABILITY_BINS)
-    bins = _bins(*sums)
-    gaps = sum(each.rows * abs(each.mean_score - each.positive_share) for each in bins)
-    return Reliability(gaps / scores.size, bins, clipped)
+        score_sums += np.bincount(bin_of, weights=inside, minlength=RELIABILITY_BINS)
+        cells = labels[part] * RELIABILITY_BINS + bin_of
+        counts += groups.counts(part, cells, 2 * RELIABILITY_BINS)
+    by_class = counts.reshape(groups.count, 2, RELIABILITY_BINS).astype(np.float64)
+    units_per_row = effective_units(units.rows) / scores.size
+    bins = tuple(
+        _bin(place, by_class[:, :, place], score_sums[place], units_per_row, confidence)
+        for place in np.flatnonzero(by_class.sum(axis=(0, 1))).tolist()
+    )
+    gaps = np.abs(score_sums - by_class[:, 1].sum(axis=0))  # times the rows of each bin
+    return Reliability(float(gaps.sum()) / scores.size, bins, clipped)
 
 
-def _bins(rows: Floats, score_sums: Floats, truth_sums: Floats) -> tuple[ReliabilityBin, ...]:
+def _bin(
+    place: int, of_groups: Floats, score_sum: float, units_per_row: float, confidence: float
+) -> ReliabilityBin:
+    """Return a bin from its negatives and positives by group, shape (groups, 2)."""
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
-    return tuple(
-        ReliabilityBin(
-            lower=float(edges[index]),
-            upper=float(edges[index + 1]),
-            rows=int(rows[index]),
-            mean_score=float(score_sums[index] / rows[index]),
-            positive_share=float(truth_sums[index] / rows[index]),
-        )
-        for index in np.flatnonzero(rows).tolist()
+    totals, sizes = of_groups.sum(axis=0), of_groups.sum(axis=1)
+    rows = float(totals.sum())
+    left = totals - of_groups
+    return ReliabilityBin(
+        lower=float(edges[place]),
+        upper=float(edges[place + 1]),
+        rows=int(rows),
+        mean_score=float(score_sum / rows),
+        positive_share=share_without_groups(
+            float(totals[1] / rows),
+            ratio(left[:, 1], left.sum(axis=1)),
+            sizes,
+            rows=rows,
+            units=rows * units_per_row,
+            confidence=confidence,
+        ),
     )

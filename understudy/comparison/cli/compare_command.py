@@ -53,7 +53,11 @@ def compare(
         typer.Option(help="90m, 2h, 7d: outcomes count for rows answered this long ago"),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="lowest score that is a positive decision")
+        list[float] | None,
+        typer.Option(
+            help="lowest score that is a positive decision; repeatable: the first one acts, unless "
+            "margins are on record with the deployment's"
+        ),
     ] = None,
     cost: Annotated[str | None, typer.Option(help="of wrong decisions: fp=1,fn=25")] = None,
     margins: Annotated[
@@ -104,12 +108,12 @@ def compare(
     Exit code 1: the verdict is WORSE. 3: it is INCONCLUSIVE, rows are too few, or too many lost.
     """
     from understudy.comparison.evidence.rows import Question  # noqa: PLC0415 - others start faster
-    from understudy.comparison.plan import LEAST_KEPT, Plan  # noqa: PLC0415 - as above
+    from understudy.comparison.plan import LEAST_KEPT, Plan, with_thresholds  # noqa: PLC0415 - as above
     from understudy.control.margins_file import margins_of_file  # noqa: PLC0415 - as above
 
     is_of_arms = arms or challenger is not None
     if is_of_arms:
-        _refuse_options_of_shadows(shadow, least_kept, slices)
+        _refuse_options_of_shadows(shadow, least_kept, slices, threshold)
     if slices_file is not None and not slices:
         raise InvalidInputError.of("slices", read=slices_file, accepted="at least one --slice too")
     now = datetime.now(UTC)
@@ -125,7 +129,6 @@ def compare(
     )
     costs = None if cost is None else _costs(cost)
     plan = Plan(
-        threshold=threshold,
         costs=costs,
         margins=None if margins is None else margins_of_file(margins),
         confidence=confidence,
@@ -133,6 +136,7 @@ def compare(
         slices_file=slices_file,
         least_kept=LEAST_KEPT if least_kept is None else least_kept,
     )
+    plan = with_thresholds(plan, *threshold or ())
     written = _margins_on_record(registry, question.model)
     if is_of_arms:
         _of_arms(log_dir, question, plan, written, page, output)
@@ -203,7 +207,10 @@ def _margins_on_record(registry: str | None, model: str) -> "MarginsOf":
 
 
 def _refuse_options_of_shadows(
-    shadow: int | None, least_kept: float | None, slices: Sequence[str] | None
+    shadow: int | None,
+    least_kept: float | None,
+    slices: Sequence[str] | None,
+    thresholds: Sequence[float] | None,
 ) -> None:
     given = {"shadow": shadow, "least_kept": least_kept, "slice": slices or None}
     faults = [
@@ -211,6 +218,8 @@ def _refuse_options_of_shadows(
         for name, value in given.items()
         if value is not None
     ]
+    if len(thresholds or ()) > 1:
+        faults.append(Fault("threshold", str(thresholds), "one for arms: that which acts"))
     if faults:
         raise InvalidInputError(faults)
 

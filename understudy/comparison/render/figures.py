@@ -1,14 +1,15 @@
 """The figures of a comparison, as charts. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 from understudy.comparison.compare import ComparisonReport
+from understudy.comparison.plan import Plan, thresholds_of
+from understudy.comparison.render.day_figures import coverage_figure, day_figures
 from understudy.comparison.render.svg import Chart, Mark, Role, Series
-from understudy.comparison.sections.coverage import CoveredPeriod
-from understudy.comparison.sections.curves import Curves, VersionCurves
-from understudy.runtime.terminal.plain_text import shown
+from understudy.comparison.sections.curves import Curves
 from understudy.statistics.calibration import Calibration, Reliability
+from understudy.statistics.class_curves import Band, ClassCurves
 
 _DIAGONAL = Series("", ((0.0, 0.0), (1.0, 1.0)))
 _UNIT = (0.0, 1.0)
@@ -22,16 +23,15 @@ def figures_of(report: ComparisonReport) -> list[Chart]:
         charts += [
             _histogram(report.curves),
             _agreement(report.curves, limits.lower, limits.upper),
-            _flips(report.curves, report.plan.threshold),
+            _flips(report.curves, report.plan),
         ]
         charts += _rankings(report.curves)
     classes = report.quality.classes if report.quality is not None else None
     if classes is not None and classes.calibration is not None:
         charts.append(_reliability(classes.calibration))
-    if report.scores is not None and len(report.scores.days) > 1:
-        charts.append(_days(report))
+    charts += day_figures(report.days)
     if len(report.coverage.periods) > 1:
-        charts.append(_coverage(report.coverage.periods))
+        charts.append(coverage_figure(report.coverage.periods))
     return charts
 
 
@@ -64,7 +64,7 @@ def _agreement(curves: Curves, lower: float, upper: float) -> Chart:
     )
 
 
-def _flips(curves: Curves, threshold: float | None) -> Chart:
+def _flips(curves: Curves, plan: Plan) -> Chart:
     shares = [y for _, y in (*curves.flips_up, *curves.flips_down)]
     return Chart(
         title="Share of decisions that change, by threshold: to positive (dashed), to negative",
@@ -74,7 +74,10 @@ def _flips(curves: Curves, threshold: float | None) -> Chart:
             Series("to positive", curves.flips_up, role="shadow"),
             Series("to negative", curves.flips_down, role="champion"),
         ],
-        marks=[] if threshold is None else [Mark(threshold, f"acts: {threshold:g}")],
+        marks=[
+            Mark(each, f"acts: {each:g}" if each == plan.threshold else f"{each:g}")
+            for each in thresholds_of(plan)
+        ],
         y_range=(0.0, max(shares) * 1.05 or 1e-6),
     )
 
@@ -82,80 +85,62 @@ def _flips(curves: Curves, threshold: float | None) -> Chart:
 def _rankings(curves: Curves) -> list[Chart]:
     if curves.champion is None or curves.shadow is None:
         return []
-    versions: list[tuple[VersionCurves, Role]] = [
+    versions: list[tuple[ClassCurves, Role]] = [
         (curves.champion, "champion"),
         (curves.shadow, "shadow"),
     ]
+    of_roc, of_recall = versions[0][0].roc_band, versions[0][0].precision_recall_band
+    roc_bands = [Series.band(version.roc_band.points, role) for version, role in versions]
     roc = [Series(role, version.roc, role=role) for version, role in versions]
+    bands = [Series.band(version.precision_recall_band.points, role) for version, role in versions]
     recall = [Series(role, version.precision_recall, role=role) for version, role in versions]
     return [
         Chart(
-            "Receiver operating characteristic",
+            f"Receiver operating characteristic; {_bands_text('recall at each rate', of_roc)}",
             "false positive rate",
             "recall",
-            [_DIAGONAL, *roc],
+            [_DIAGONAL, *roc_bands, *roc],
             x_range=_UNIT,
             y_range=_UNIT,
         ),
-        Chart("Precision and recall", "recall", "precision", recall, x_range=_UNIT, y_range=_UNIT),
+        Chart(
+            f"Precision and recall; {_bands_text('precision at each recall', of_recall)}",
+            "recall",
+            "precision",
+            [*bands, *recall],
+            x_range=_UNIT,
+            y_range=_UNIT,
+        ),
     ]
+
+
+def _bands_text(of: str, band: Band) -> str:
+    return f"no bands: {band.why}" if band.why else f"bands: intervals of {of}"
 
 
 def _reliability(calibration: Calibration) -> Chart:
     return Chart(
-        title="Calibration: share of positives by mean score",
+        title="Calibration: share of positives by mean score, with intervals",
         x_label="mean score",
         y_label="share of positives",
         series=[
             _DIAGONAL,
-            _bins(calibration.champion, "champion"),
-            _bins(calibration.shadow, "shadow"),
+            *_bins(calibration.champion, "champion"),
+            *_bins(calibration.shadow, "shadow"),
         ],
         x_range=_UNIT,
         y_range=_UNIT,
     )
 
 
-def _coverage(periods: Sequence[CoveredPeriod]) -> Chart:
-    scored = tuple((float(at), each.answered / each.offered) for at, each in enumerate(periods))
-    degraded = tuple((float(at), each.degraded / each.offered) for at, each in enumerate(periods))
-    first, last = shown(periods[0].since), shown(periods[-1].since)
-    return Chart(
-        title=f"Rows offered, {first} to {last}: share that the shadow scored (dashed), "
-        "share of degraded answers",
-        x_label="period",
-        y_label="share of rows",
-        series=[
-            Series("scored", scored, role="shadow"),
-            Series("degraded", degraded, role="champion"),
-        ],
-        y_range=(0.0, 1.02),
-    )
-
-
-def _bins(reliability: Reliability, role: Role) -> Series:
-    points = tuple((each.mean_score, each.positive_share) for each in reliability.bins)
-    return Series(role, points, role=role)
-
-
-def _days(report: ComparisonReport) -> Chart:
-    days = report.scores.days if report.scores is not None else ()
-    estimates, lower, upper = (
-        tuple(
-            (float(place), value)
-            for place, day in enumerate(days)
-            if (value := getattr(day.difference, end)) is not None
-        )
-        for end in ("estimate", "lower", "upper")
-    )
-    return Chart(
-        title=f"Mean difference by day, {days[0].day} to {days[-1].day}, with its interval",
-        x_label="day",
-        y_label="shadow minus answered",
-        series=[
-            Series("interval", lower, role="band"),
-            Series("interval", upper, role="band"),
-            Series("days", estimates),
-        ],
-        marks=[Mark(0.0, "", is_horizontal=True)],
-    )
+def _bins(reliability: Reliability, role: Role) -> Iterator[Series]:
+    """Yield the intervals of the shares, and the shares as a line."""
+    intervals = [
+        (each.mean_score, end)
+        for each in reliability.bins
+        if (share := each.positive_share).lower is not None and share.upper is not None
+        for end in (share.lower, share.upper)
+    ]
+    yield Series("intervals", intervals, kind="whiskers", role=role)
+    points = [(each.mean_score, each.positive_share.estimate or 0.0) for each in reliability.bins]
+    yield Series(role, points, role=role)

@@ -1,6 +1,8 @@
 """Numbers with their intervals, as texts."""
 
-from understudy.statistics.measures import Number
+from understudy.statistics.measures import Number, PairedMeasure
+
+Row = tuple[str, str, str, str]  # name, answered, shadow, difference
 
 
 def number_text(number: Number, sign: str = "") -> str:
@@ -24,3 +26,12 @@ def interval_text(
 
 def optional_text(value: float | None, otherwise: str = "undefined") -> str:
     return otherwise if value is None else f"{value:.6f}"
+
+
+def measure_row(name: str, measure: PairedMeasure) -> Row:
+    return (
+        name,
+        number_text(measure.champion),
+        number_text(measure.shadow),
+        number_text(measure.difference, sign="+"),
+    )

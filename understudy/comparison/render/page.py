@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.evidence import offered, slice_columns
 from understudy.comparison.evidence.pairs import QUERIES
-from understudy.comparison.render import html, slice_texts, texts
+from understudy.comparison.render import decision_texts, html, slice_texts, texts
 from understudy.comparison.render.figures import figures_of
 from understudy.runtime.terminal.plain_text import shown
 
@@ -39,5 +39,7 @@ def _tables(report: ComparisonReport) -> Iterable[str]:
         yield from html.table(title, texts.MEASURES, rows)
     for title, found in slice_texts.slice_tables(report.slices):
         yield from html.table(title, slice_texts.SLICES, found)
+    if by_day := decision_texts.day_rows(report.days):
+        yield from html.table("Differences by day", decision_texts.DAYS, by_day)
     if report.worst:
         yield from html.table("Largest differences", texts.WORST, texts.worst_rows(report.worst))

@@ -28,7 +28,8 @@ svg { width: 100%; height: auto; display: block; } svg text { fill: var(--ink); 
 svg .tick { fill: var(--soft); font-size: 10px; } .grid { stroke: var(--line); stroke-width: 0.6; }
 .line { fill: none; stroke-width: 1.8; stroke: var(--soft); } .dot { fill-opacity: 0.45; }
 .line.champion { stroke: var(--champion); } .line.shadow { stroke: var(--shadow); stroke-dasharray: 6 2; }
-.line.band { stroke-width: 0.9; stroke-dasharray: 2 2; }
+.area { fill: var(--soft); fill-opacity: 0.16; } .area.champion { fill: var(--champion); } .area.shadow { fill: var(--shadow); }
+.whisker { stroke: var(--soft); stroke-width: 1.2; } .whisker.champion { stroke: var(--champion); } .whisker.shadow { stroke: var(--shadow); }
 .bar, .dot { fill: var(--soft); } .bar.champion, .dot.champion { fill: var(--champion); }
 .bar.shadow, .dot.shadow { fill: var(--shadow); }
 .mark { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 3 3; }

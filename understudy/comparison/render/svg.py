@@ -11,18 +11,29 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 46
 _TICKS = 5
 
 Point = tuple[float, float]
-Kind = Literal["line", "bars", "dots"]
-Role = Literal["champion", "shadow", "neutral", "band"]
+Kind = Literal["line", "bars", "dots", "area", "whiskers"]
+Role = Literal["champion", "shadow", "neutral"]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points of one colour. Bars stand on 0 and are as wide as the distance of their points."""
+    """Points of one colour.
+
+    Bars stand on 0 and are as wide as the distance of their points. An area has the points of its
+    outline. Whiskers join each two points.
+    """
 
     label: str
     points: Sequence[Point]
     kind: Kind = "line"
     role: Role = "neutral"
+
+    @classmethod
+    def band(cls, between: Sequence[tuple[float, float, float]], role: Role) -> "Series":
+        """Return the area between a lower and an upper value at each place."""
+        upper = [(x, high) for x, _, high in between]
+        lower = [(x, low) for x, low, _ in reversed(between)]
+        return cls("band", [*upper, *lower], kind="area", role=role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +127,15 @@ def _drawn(series: Series, scale: _Scale) -> Iterable[str]:
     if series.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         yield f'<polyline class="line {series.role}" points="{path}"/>'
+    elif series.kind == "area":
+        outline = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        yield f'<polygon class="area {series.role}" points="{outline}"/>'
+    elif series.kind == "whiskers":
+        for (x, low), (_, high) in zip(places[::2], places[1::2], strict=True):
+            yield (
+                f'<line class="whisker {series.role}" x1="{x:.1f}" x2="{x:.1f}" '
+                f'y1="{low:.1f}" y2="{high:.1f}"/>'
+            )
     elif series.kind == "dots":
         for x, y in places:
             yield f'<circle class="dot {series.role}" cx="{x:.1f}" cy="{y:.1f}" r="1.6"/>'

@@ -3,7 +3,7 @@
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.decisions.verdict import Outcome, Verdict
-from understudy.comparison.render import arm_texts, slice_texts, texts
+from understudy.comparison.render import arm_texts, decision_texts, slice_texts, texts
 from understudy.runtime.terminal.plain_text import shown
 from understudy.runtime.terminal.screen import Screen
 
@@ -27,6 +27,8 @@ def print_comparison(report: ComparisonReport) -> None:
         screen.table(texts.MEASURES, rows, title=title)
     for title, found in slice_texts.slice_tables(report.slices):
         screen.table(slice_texts.SLICES, found, title=title)
+    if by_day := decision_texts.day_rows(report.days):
+        screen.table(decision_texts.DAYS, by_day, title="differences by day")
     if report.worst:
         screen.table(texts.WORST, texts.worst_rows(report.worst), title="largest differences")
     _print_verdict(screen, report.verdict, texts.margins_origin(report.plan, pair.first_at))

@@ -8,16 +8,20 @@ from understudy.comparison.decisions.verdict import Judged
 from understudy.comparison.evidence.rows import Latency, WorstPair
 from understudy.comparison.plan import Plan
 from understudy.comparison.render.coverage_texts import Facts, coverage_facts, noise_facts
-from understudy.comparison.render.number_texts import interval_text, number_text, optional_text
+from understudy.comparison.render.decision_texts import flip_tables, quality_tables
+from understudy.comparison.render.number_texts import (
+    Row,
+    interval_text,
+    measure_row,
+    number_text,
+    optional_text,
+)
 from understudy.comparison.sections.quality import ClassQuality
 from understudy.comparison.sections.scores import ScoreComparison
 from understudy.runtime.terminal.plain_text import shown
 from understudy.statistics.calibration import Calibration
-from understudy.statistics.decisions import DecisionQuality, Flips
 from understudy.statistics.errors import ErrorComparison
-from understudy.statistics.measures import PairedMeasure
 
-Row = tuple[str, str, str, str]  # name, answered, shadow, difference
 MEASURES = ("", "answered", "shadow", "shadow - answered")
 JUDGED = ("measure", "margin", "shadow - answered", "conclusion", "rows", "rows needed")
 WORST = ("request", "candidate", "answered at", "answered", "shadow", "outcome")
@@ -32,8 +36,7 @@ def fact_tables(report: ComparisonReport) -> list[tuple[str, Facts]]:
     ]
     if report.scores is not None:
         tables.append(("differences of single rows", _distance_facts(report.scores)))
-    if report.flips is not None:
-        tables.append((f"decisions at {report.flips.threshold:g}", flip_facts(report.flips)))
+    tables += flip_tables(report.decisions)
     tables.append(("latency of the scorers, over rows", latency_facts(report.latency)))
     return tables
 
@@ -45,10 +48,8 @@ def measure_tables(report: ComparisonReport) -> list[tuple[str, list[Row]]]:
         tables.append(("scores", score_rows(report.scores)))
     quality = report.quality
     if quality is not None and quality.classes is not None:
-        rows = class_rows(quality.classes)
-        if quality.classes.decisions is not None:
-            rows += decision_rows(quality.classes.decisions)
-        tables.append(("on outcomes", rows))
+        tables.append(("on outcomes", class_rows(quality.classes)))
+    tables += quality_tables(report.decisions)
     if quality is not None and quality.numbers is not None:
         tables.append(("on outcomes that are numbers", number_rows(quality.numbers)))
     return tables
@@ -99,20 +100,6 @@ def _calibration_rows(calibration: Calibration) -> list[Row]:
     return rows
 
 
-def decision_rows(quality: DecisionQuality) -> list[Row]:
-    rows = [
-        measure_row("recall", quality.recall),
-        measure_row("precision", quality.precision),
-        measure_row("false positive rate", quality.false_positive_rate),
-    ]
-    if quality.cost is not None:
-        rows.append(measure_row("cost per row", quality.cost))
-    if quality.matched is not None:
-        name = f"recall at equal alarms (shadow at {quality.matched.threshold:.6g})"
-        rows.append(measure_row(name, quality.matched.recall))
-    return rows
-
-
 def number_rows(errors: ErrorComparison) -> list[Row]:
     return [
         measure_row("mean absolute error", errors.absolute),
@@ -134,31 +121,6 @@ def latency_facts(latency: Iterable[Latency]) -> Facts:
 
 def _ms(time_us: float | None) -> str:
     return "unknown" if time_us is None else f"{time_us / 1000:.2f} ms"
-
-
-def flip_facts(flips: Flips) -> Facts:
-    share = flips.positive_share
-    flipped = (
-        f"{flips.to_positive + flips.to_negative} of {flips.pairs} ({flips.to_positive} to "
-        f"positive, {flips.to_negative} to negative), {number_text(flips.rate)}"
-    )
-    p_value = "no row flips" if flips.p_value is None else f"{flips.p_value:.3g}"
-    return [
-        ("flips", flipped),
-        ("positive, answered", number_text(share.champion)),
-        ("positive, shadow", number_text(share.shadow)),
-        ("difference", number_text(share.difference, sign="+")),
-        ("p of equal shares", p_value),
-    ]
-
-
-def measure_row(name: str, measure: PairedMeasure) -> Row:
-    return (
-        name,
-        number_text(measure.champion),
-        number_text(measure.shadow),
-        number_text(measure.difference, sign="+"),
-    )
 
 
 def margins_origin(plan: Plan, first_at: datetime) -> str:

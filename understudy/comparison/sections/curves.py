@@ -6,22 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.comparison.evidence.rows import PairedRows
+from understudy.statistics.class_curves import ClassCurves, Points, class_curves
 from understudy.statistics.paired import MIN_PAIRS
-from understudy.statistics.units import PART_ROWS
+from understudy.statistics.units import PART_ROWS, units_of
 
 Floats = NDArray[np.float64]
-Points = tuple[tuple[float, float], ...]
 _BINS = 40
 _POINTS = 200  # of a curve
 _DOTS = 600  # of a cloud
-
-
-@dataclass(frozen=True, slots=True)
-class VersionCurves:
-    """One version on outcomes of 0 and 1, over all thresholds."""
-
-    roc: Points  # false positive rate, recall
-    precision_recall: Points  # recall, precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +25,12 @@ class Curves:
     cloud: Points  # mean of both scores, shadow minus champion
     flips_up: Points  # threshold, share of rows that the shadow alone decides positive
     flips_down: Points
-    champion: VersionCurves | None  # None: outcomes do not have both classes
-    shadow: VersionCurves | None
+    champion: ClassCurves | None  # None: outcomes do not have both classes
+    shadow: ClassCurves | None
 
 
-def curves_of(rows: PairedRows) -> Curves | None:
-    """Return the curves of all pairs; None for fewer than two."""
+def curves_of(rows: PairedRows, *, confidence: float = 0.95) -> Curves | None:
+    """Return the curves of all pairs, with bands at `confidence`; None for fewer than two."""
     if rows.champion.size < MIN_PAIRS:
         return None
     champion, shadow = rows.champion, rows.shadow
@@ -46,17 +38,29 @@ def curves_of(rows: PairedRows) -> Curves | None:
     counts, edges = np.histogram(differences, bins=_BINS, range=_range_of(differences))
     every = max(1, -(-champion.size // _DOTS))
     up, down = _flips(champion, shadow)
-    labelled = rows.where((rows.label == 0) | (rows.label == 1))
-    labels = labelled.label == 1
-    has_both = 0 < np.count_nonzero(labels) < labels.size
+    of_champion, of_shadow = _class_curves(rows, confidence)
     return Curves(
         difference_edges=tuple(edges.tolist()),
         difference_counts=tuple(counts.tolist()),
         cloud=_points(((champion + shadow) / 2)[::every], differences[::every]),
         flips_up=up,
         flips_down=down,
-        champion=_version(labels, labelled.champion) if has_both else None,
-        shadow=_version(labels, labelled.shadow) if has_both else None,
+        champion=of_champion,
+        shadow=of_shadow,
+    )
+
+
+def _class_curves(
+    rows: PairedRows, confidence: float
+) -> tuple[ClassCurves, ClassCurves] | tuple[None, None]:
+    labelled = rows.where((rows.label == 0) | (rows.label == 1))
+    labels = labelled.label == 1
+    if not 0 < np.count_nonzero(labels) < labels.size:
+        return None, None
+    units = units_of(labelled.unit)
+    return (
+        class_curves(labels, labelled.champion, units=units, confidence=confidence),
+        class_curves(labels, labelled.shadow, units=units, confidence=confidence),
     )
 
 
@@ -93,29 +97,6 @@ def _below(values: Floats, thresholds: Floats) -> Floats:
         found = np.searchsorted(thresholds, values[start : start + PART_ROWS], side="right")
         places += np.bincount(found, minlength=places.size)
     return np.cumsum(places)[:-1].astype(np.float64)
-
-
-def _version(labels: NDArray[np.bool_], scores: Floats) -> VersionCurves:
-    thresholds = _thresholds(scores)
-    # A score equal to the threshold is positive, so rows with equal scores are decided together.
-    positives, negatives = float(np.count_nonzero(labels)), float(np.count_nonzero(~labels))
-    found = (positives - _below(scores[labels], thresholds))[::-1]
-    alarms = (negatives - _below(scores[~labels], thresholds))[::-1]
-    recall = found / positives
-    return VersionCurves(
-        roc=((0.0, 0.0), *_points(alarms / negatives, recall)),
-        precision_recall=_points(recall, found / (found + alarms)),
-    )
-
-
-def _thresholds(scores: Floats) -> Floats:
-    """Return all scores, each once, or of many as many as points are drawn; ascending."""
-    ordered = np.sort(scores)
-    is_first = np.ones(ordered.size, np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
-    places = np.flatnonzero(is_first)
-    kept = np.unique(np.linspace(0, places.size - 1, _POINTS).astype(np.int64))
-    return ordered[places[kept]]
 
 
 def _points(first: Floats, second: Floats) -> Points:

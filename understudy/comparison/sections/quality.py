@@ -1,4 +1,4 @@
-"""Quality: both versions against outcomes, at the threshold that acts and without one."""
+"""Quality: both versions against outcomes, without regard to a threshold."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.comparison.plan import Plan
 from understudy.statistics.calibration import Calibration, calibration_of
-from understudy.statistics.decisions import DecisionQuality, decision_quality
 from understudy.statistics.errors import ErrorComparison, compare_errors
 from understudy.statistics.ranking import AucComparison, can_compare_auc, compare_auc
 from understudy.statistics.units import units_of
@@ -21,7 +20,6 @@ class ClassQuality:
     rows: int
     auc: AucComparison | None  # None: a class has rows of fewer than two units
     calibration: Calibration | None  # None: scores are no probabilities
-    decisions: DecisionQuality | None  # None: no threshold was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +56,5 @@ def _compare_classes(rows: PairedRows, plan: Plan) -> ClassQuality:
     auc = None
     if can_compare_auc(labels, rows.unit):
         auc = compare_auc(labels, champion, shadow, clusters=rows.unit, confidence=confidence)
-    decisions = None
-    if plan.threshold is not None:
-        decisions = decision_quality(
-            labels,
-            champion,
-            shadow,
-            threshold=plan.threshold,
-            units=units,
-            costs=plan.costs,
-            confidence=confidence,
-        )
     calibration = calibration_of(labels, champion, shadow, units=units, confidence=confidence)
-    return ClassQuality(labels.size, auc, calibration, decisions)
+    return ClassQuality(labels.size, auc, calibration)

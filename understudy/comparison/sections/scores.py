@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.statistics.distributions import DistributionShift, distribution_shift
-from understudy.statistics.intervals import interval_of
-from understudy.statistics.measures import Number, PairedMeasure, number_of
+from understudy.statistics.measures import PairedMeasure
 from understudy.statistics.paired import (
     MIN_PAIRS,
     Agreement,
@@ -15,33 +12,23 @@ from understudy.statistics.paired import (
     absolute_quantiles,
     agreement,
     correlate,
-    mean_of,
     mean_scores,
 )
-from understudy.statistics.units import effective_units, jackknife, units_of
+from understudy.statistics.units import effective_units, units_of
 
 QUANTILE_LEVELS = (0.5, 0.9, 0.99, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class DayOfScores:
-    """The pairs of one day, UTC."""
-
-    day: str
-    pairs: int
-    difference: Number  # mean of shadow minus champion
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreComparison:
     """The differences between the scores."""
 
+    pairs: int
     mean: PairedMeasure
     absolute_quantiles: dict[str, float]  # of |shadow - champion|, e.g. "p99"
     agreement: Agreement
     correlation: Correlation  # a rank correlation of 1 is a rescaling, lower is a re-ranking
     shift: DistributionShift
-    days: tuple[DayOfScores, ...]
 
 
 def compare_scores(rows: PairedRows, *, confidence: float) -> ScoreComparison | None:
@@ -51,6 +38,7 @@ def compare_scores(rows: PairedRows, *, confidence: float) -> ScoreComparison | 
     champion, shadow, units = rows.champion, rows.shadow, units_of(rows.unit)
     quantiles = absolute_quantiles(champion, shadow, QUANTILE_LEVELS)
     return ScoreComparison(
+        pairs=champion.size,
         mean=mean_scores(champion, shadow, units=units, confidence=confidence),
         absolute_quantiles={
             f"p{level * 100:g}": value
@@ -59,19 +47,4 @@ def compare_scores(rows: PairedRows, *, confidence: float) -> ScoreComparison | 
         agreement=agreement(champion, shadow),
         correlation=correlate(champion, shadow),
         shift=distribution_shift(champion, shadow, rows=effective_units(units.rows)),
-        days=_days(rows, confidence),
     )
-
-
-def _days(rows: PairedRows, confidence: float) -> tuple[DayOfScores, ...]:
-    return tuple(
-        _day(int(day), rows.where(rows.day == day), confidence) for day in np.unique(rows.day)
-    )
-
-
-def _day(day: int, rows: PairedRows, confidence: float) -> DayOfScores:
-    units = units_of(rows.unit)
-    sums = units.sums(lambda part: (rows.shadow[part] - rows.champion[part],))
-    estimate = jackknife(sums, mean_of(1))
-    difference = number_of(estimate, interval_of(estimate, confidence=confidence))
-    return DayOfScores(str(np.datetime64(day, "D")), rows.champion.size, difference)
