@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -208,8 +208,8 @@ def _detail(value: object) -> str:
 def deployment_parts(deployment: pb.Deployment) -> list[tuple[str, str]]:
     return [
         ("champion", f"@{deployment.champion}"),
-        ("challengers", shown_shares((c.version, c.weight_bp) for c in deployment.challengers)),
-        ("shadows", _shadows(deployment.shadows)),
+        ("challengers", ", ".join(_challengers(deployment))),
+        ("shadows", ", ".join(_shadows(deployment))),
         ("fallback", _fallback(deployment.fallback)),
         (
             "threshold",
@@ -227,12 +227,24 @@ def shown_shares(shares: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"@{version} {share_bp / 100:g}%" for version, share_bp in shares)
 
 
-def _shadows(shadows: Iterable[pb.Shadow]) -> str:
-    return ", ".join(map(_shadow, shadows))
+def own_mark(deployment: pb.Deployment, version: int) -> str:
+    """Return the mark of a challenger or shadow of the champion's own version, for people."""
+    return " (A/A)" if version == deployment.champion else ""
 
 
-def _shadow(shadow: pb.Shadow) -> str:
-    share = shown_shares([(shadow.version, shadow.sample_bp)])
+def _challengers(deployment: pb.Deployment) -> Iterator[str]:
+    for each in deployment.challengers:
+        share = shown_shares([(each.version, each.weight_bp)])
+        yield share + own_mark(deployment, each.version)
+
+
+def _shadows(deployment: pb.Deployment) -> Iterator[str]:
+    for each in deployment.shadows:
+        yield _shadow(each, own_mark(deployment, each.version))
+
+
+def _shadow(shadow: pb.Shadow, mark: str) -> str:
+    share = shown_shares([(shadow.version, shadow.sample_bp)]) + mark
     defaults = " without defaults" if shadow.refuses_defaults else ""
     margins = margins_from_wire(shadow)
     if margins is None:

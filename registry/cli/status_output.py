@@ -7,6 +7,7 @@ from registry.cli.output import (
     DIGEST_SHOWN,
     approval_text,
     deployment_parts,
+    own_mark,
     shown_shares,
     shown_time,
 )
@@ -231,7 +232,8 @@ def declared_parts(deployment: pb.Deployment, number: int) -> Iterator[str]:
         ("challenger", [(c.version, c.weight_bp) for c in deployment.challengers]),
         ("shadow", [(s.version, s.sample_bp) for s in deployment.shadows]),
     ):
-        yield from (f"{name} {bp / 100:g}%" for version, bp in shares if version == number)
+        mark = own_mark(deployment, number)
+        yield from (f"{name} {bp / 100:g}%{mark}" for version, bp in shares if version == number)
     if deployment.fallback.HasField("version") and deployment.fallback.version == number:
         yield "fallback"
     if number in deployment.standby:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from registry.decisions.declared_policy import DeclaredPolicy, with_declared_policy
+from registry.decisions.new_champion import promotable, with_champion
 from registry.decisions.request_contract import ModelVersions, next_contract
 from registry.decisions.rule_features import check_rules
 from understudy.domain.changes import (
@@ -155,9 +156,9 @@ def _is_the_same(current: Deployment, changed: Deployment, change: Change) -> bo
 def _next(current: Deployment, change: ContentChange, earlier: Revision | None) -> Deployment:
     match change:
         case DeployChampion(version=version):
-            return _with_champion(current, version)
+            return with_champion(current, version)
         case Promote(version=version):
-            return _with_champion(current, _promotable(current, version))
+            return with_champion(current, promotable(current, version))
         case Rollback():
             return _returned(current, change, earlier)
         case SetShadow() | RemoveShadow() | SetCanary() | RemoveCanary() | Pause():
@@ -204,15 +205,6 @@ def _with_policy(
             return current  # the contract follows: see `next_contract`
         case _:
             assert_never(change)
-
-
-def _with_champion(current: Deployment, version: int) -> Deployment:
-    return replace(
-        current,
-        champion=version,
-        challengers=tuple(c for c in current.challengers if c.version != version),
-        shadows=tuple(s for s in current.shadows if s.version != version),
-    )
 
 
 def _with_shadow(current: Deployment, change: SetShadow) -> Deployment:
@@ -273,24 +265,9 @@ def _paused(current: Deployment, version: int | None) -> Deployment:
     )
 
 
-def _promotable(current: Deployment, version: int | None) -> int:
-    challengers = [challenger.version for challenger in current.challengers]
-    if version is None:
-        if len(challengers) != 1:
-            raise RefusedError(
-                f"{current.model} has {len(challengers)} challengers; name the one to promote"
-            )
-        return challengers[0]
-    if version not in challengers:
-        raise RefusedError(
-            f"{current.model}@{version} is not a challenger; only a challenger can be promoted"
-        )
-    return version
-
-
 def _returned(current: Deployment, change: Rollback, earlier: Revision | None) -> Deployment:
     if isinstance(earlier, Deployment) and change.only_champion:
-        return _with_champion(current, earlier.champion)
+        return with_champion(current, earlier.champion)
     if isinstance(earlier, Deployment):
         return earlier
     if isinstance(earlier, Ended):

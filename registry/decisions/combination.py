@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from registry.decisions.new_champion import with_champion
 from understudy.domain.changes import Apply
 from understudy.domain.deployments import Challenger, Deployment, Fallback, Shadow
 
@@ -36,18 +37,17 @@ class Combination:
 def combined(current: Deployment, wanted: Combination) -> Apply:
     """Return the declaration of `current` with the wanted parts.
 
-    A version that becomes champion is no longer challenger or shadow, as after a promotion.
+    A version that becomes champion is challenger or shadow only if that is wanted too.
     """
-    champion = wanted.champion or current.champion
+    current = with_champion(current, wanted.champion or current.champion)
     challengers = () if Clearable.CHALLENGERS in wanted.clears else current.challengers
     weights_bp = {c.version: c.weight_bp for c in challengers} | dict(wanted.canaries_bp)
-    left = {champion} if wanted.champion else set()
-    left |= {version for version, bp in wanted.canaries_bp.items() if bp == 0}
+    left = {version for version, bp in wanted.canaries_bp.items() if bp == 0}
     is_clear = Clearable.THRESHOLD in wanted.clears
     threshold = None if is_clear else current.decision_threshold
     kept_labels = () if Clearable.LABELS in wanted.clears else current.host_labels
     return Apply(
-        champion=champion,
+        champion=current.champion,
         challengers=tuple(Challenger(v, bp) for v, bp in weights_bp.items() if v not in left),
         shadows=_shadows(current, wanted),
         fallback=_fallback(current, wanted),
@@ -65,11 +65,7 @@ def _shadows(current: Deployment, wanted: Combination) -> tuple[Shadow, ...]:
     shadows = {each.version: each for each in kept}
     for version, bp in wanted.shadows_bp.items():
         shadows[version] = replace(shadows.get(version, Shadow(version, bp)), sample_bp=bp)
-    return tuple(
-        each
-        for each in shadows.values()
-        if each.version != wanted.champion and wanted.shadows_bp.get(each.version) != 0
-    )
+    return tuple(each for each in shadows.values() if wanted.shadows_bp.get(each.version) != 0)
 
 
 def _fallback(current: Deployment, wanted: Combination) -> Fallback:

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from registry.decisions.freezes import Freeze
 from registry.decisions.preflight import targets
+from registry.decisions.traffic import live_shares_bp
 from understudy.domain.changes import Change, ChangeContract, Ended, Revision, Rollback
-from understudy.domain.deployments import FULL_SHARE_BP, Deployment
+from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError
 
 LARGEST_STEP, LEAST_DWELL, FREEZE = "largest_step", "least_dwell", "freeze"
@@ -50,12 +51,6 @@ def raised_shares_bp(before: Revision | None, after: Revision) -> dict[int, tupl
         for version, bp in gets_bp.items()
         if version != before.champion and bp > had_bp.get(version, 0)
     }
-
-
-def live_shares_bp(deployment: Deployment) -> dict[int, int]:
-    """Return the declared share of live traffic by version; the champion has the remainder."""
-    shares_bp = {each.version: each.weight_bp for each in deployment.challengers}
-    return {**shares_bp, deployment.champion: FULL_SHARE_BP - sum(shares_bp.values())}
 
 
 def share_since(version: int, history: Iterable[tuple[datetime, Revision]]) -> datetime | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from understudy.domain.changes import Ended, Revision
-from understudy.domain.deployments import Deployment, versions_in_use
+from understudy.domain.deployments import FULL_SHARE_BP, Deployment, versions_in_use
 
 
 def gains(before: Revision | None, after: Revision) -> tuple[int, ...]:
@@ -52,20 +52,36 @@ def standby_of(
     return (acting, *others) if acting is not None and is_kept else others
 
 
+def live_shares_bp(deployment: Deployment) -> dict[int, int]:
+    """Return the declared share of live traffic by version, which an A/A arm leaves as it is.
+
+    The champion has the remainder.
+    """
+    shares_bp = {deployment.champion: FULL_SHARE_BP}
+    for each in deployment.challengers:
+        shares_bp[each.version] = shares_bp.get(each.version, 0) + each.weight_bp
+        shares_bp[deployment.champion] -= each.weight_bp
+    return shares_bp
+
+
 def _answers_bp(deployment: Deployment) -> dict[int, int]:
     """Return the live traffic by version; 0 for one that answers only in place of others."""
-    live = {each.version: each.weight_bp for each in deployment.challengers}
-    answers = {deployment.champion: 10_000 - sum(live.values()), **live}
+    answers = live_shares_bp(deployment)
     if deployment.fallback.version is not None:
         answers.setdefault(deployment.fallback.version, 0)
     return answers
 
 
 def _traffic_bp(deployment: Deployment) -> dict[int, int]:
-    """Return traffic by version, live plus shadow; the champion has the remainder."""
-    live = {challenger.version: challenger.weight_bp for challenger in deployment.challengers}
-    traffic = {deployment.champion: 10_000 - sum(live.values())}
-    for number, bp in (*live.items(), *((s.version, s.sample_bp) for s in deployment.shadows)):
+    """Return traffic by version, live plus shadow; the champion has what other versions leave.
+
+    An A/A arm counts beside it: it is a part of its own, which is given and acts, or does not.
+    """
+    live = [(each.version, each.weight_bp) for each in deployment.challengers]
+    shadows = [(each.version, each.sample_bp) for each in deployment.shadows]
+    taken_bp = sum(bp for number, bp in live if number != deployment.champion)
+    traffic = {deployment.champion: FULL_SHARE_BP - taken_bp}
+    for number, bp in (*live, *shadows):
         traffic[number] = traffic.get(number, 0) + bp
     if deployment.fallback.version is not None:
         traffic.setdefault(deployment.fallback.version, 0)

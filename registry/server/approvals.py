@@ -25,7 +25,7 @@ from registry.store.database import reading
 from registry.store.recorded_votes import candidates_of
 from understudy.control.wire_enums import wire_values
 from understudy.control.wire_values import ref_to_wire, timestamp, value_or_none
-from understudy.domain.deployments import Deployment, versions_in_use
+from understudy.domain.deployments import Deployment, answering_versions, versions_in_use
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.instants import unix_ns
 from understudy.domain.versions import VersionRef, checked_model_name
@@ -141,8 +141,7 @@ class Approvals:
             current = revisions.current_of(connection, policy.model)
             if not isinstance(current, Deployment):
                 return []
-            shadows = {each.version for each in current.shadows}
-            answering = set(versions_in_use(current)) - shadows
+            answering = answering_versions(current)
             found = candidates_of(connection, policy.model, answering, policy.at_ns)
         return [each.ref.number for each in found if len(each.standing.approvals) < needed]
 

@@ -6,7 +6,7 @@ Answering and logging follow in `deliver`; `lanes` decide which scorer takes whi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from router.calls.rows import whole_calls
 from router.decisions.reasons import marks_of
 from router.decisions.rules import NO_RULE, first_matching_rule
 from router.ports import Clocks, Inferred, Scorer, ScorerHungError
-from understudy.domain.deployments import DegradationLevel, Rule
+from understudy.domain.deployments import Arm, DegradationLevel, Rule
 from understudy.domain.errors import DeadlinePassedError
 from understudy.domain.logged_features import LoggedFeatures
 from understudy.domain.snapshots import VersionSpec
@@ -37,6 +37,10 @@ class VersionStages:
     features: FeatureFetcher
     clocks: Clocks
     scorer_timeout_s: float
+
+    def in_arm(self, arm: Arm) -> VersionStages:
+        """Return the stages with answers in the name of an arm."""
+        return replace(self, served=replace(self.served, arm=arm))
 
     async def prepare(self, calls: Sequence[Call]) -> Prepared:
         """Fetch and assemble the features of `calls`, and apply the rules."""

@@ -15,6 +15,14 @@ from understudy.domain.reports import UnservableVersion, WithheldPart
 
 
 @dataclass(frozen=True, slots=True)
+class ArmVersion:
+    """A version in one of its arms: the champion's may be a challenger as well, for an A/A test."""
+
+    arm: Arm
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Effective:
     """The answering versions. Replaced as a whole when readiness or the revision changes."""
 
@@ -24,6 +32,21 @@ class Effective:
     awaited: tuple[int, ...] = ()  # before the acting champion in line: ready, but no answer now
     stand_in: int | None = None  # after it in line: answers if nothing else can
     unservable: tuple[UnservableVersion, ...] = ()  # of the revision, in order of their numbers
+
+    def answers(self, arm: Arm, version: int) -> bool:
+        """Return whether a version answers calls in an arm now."""
+        return version == self.champion if arm is Arm.CHAMPION else version in self.challengers
+
+    def answering(self, arm: Arm, version: int) -> ArmVersion | None:
+        """Return the version that answers for a declared arm; None if none can."""
+        if self.answers(arm, version):
+            return ArmVersion(arm, version)
+        return None if self.champion is None else ArmVersion(Arm.CHAMPION, self.champion)
+
+    def arm_of(self, version: int) -> ArmVersion:
+        """Return the arm in which a version stands in for others: the champion's, or else its own."""
+        is_challenger = version != self.champion and version in self.challengers
+        return ArmVersion(Arm.CHALLENGER if is_challenger else Arm.CHAMPION, version)
 
     @property
     def champion_withheld(self) -> WithheldReason | None:

@@ -141,13 +141,12 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
         router_pb2.UsedScorer(
             model=model.deployment.model,
             version=number,
-            address=puller.address,
-            breaker_open=not puller.guarded.is_closed,
-            last_failure=puller.guarded.last_failure or None,
+            address=address,
+            breaker_open=not scorer.is_closed,
+            last_failure=scorer.last_failure or None,
         )
         for model in models
-        for number, of_version in model.lanes.items()
-        for puller in of_version.pullers
+        for (number, address), scorer in model.scorers().items()
     ]
     return used + [
         router_pb2.UsedScorer(

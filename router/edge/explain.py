@@ -5,7 +5,6 @@ from router.decisions.buckets import bucket_bp
 from router.revision.live_model import LiveModel
 from understudy.control.contract_wire import contract_to_wire
 from understudy.control.wire_enums import ARMS, WITHHELD_REASONS
-from understudy.domain.deployments import Arm
 from understudy.domain.errors import InvalidInputError, NotFoundError
 from understudy.runtime.open_streams import MOST_ID_CHARACTERS
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -44,17 +43,14 @@ def withheld_bp(live: LiveModel) -> int:
 
 
 def _answering(live: LiveModel, assigned: ArmWeight) -> pb.ArmVersion | None:
-    if _acts(live, assigned):
-        return pb.ArmVersion(arm=ARMS[assigned.arm], version=assigned.version)
-    if live.effective.champion is not None:
-        return pb.ArmVersion(arm=pb.ARM_CHAMPION, version=live.effective.champion)
-    return None
+    answering = live.effective.answering(assigned.arm, assigned.version)
+    if answering is None:
+        return None
+    return pb.ArmVersion(arm=ARMS[answering.arm], version=answering.version)
 
 
 def _acts(live: LiveModel, seat: ArmWeight) -> bool:
-    if seat.arm is Arm.CHAMPION:
-        return seat.version == live.effective.champion
-    return seat.version in live.effective.challengers
+    return live.effective.answers(seat.arm, seat.version)
 
 
 def _shares(live: LiveModel, unit_key: str) -> list[pb.ArmShare]:

@@ -118,10 +118,9 @@ class RouterCollector(Collector):
             labels=("model", "version", "address"),
         )
         for live in self._models:
-            for number, of_version in live.lanes.items():
-                for puller in of_version.pullers:
-                    where = (live.deployment.model, str(number), puller.address)
-                    breakers.add_metric(where, int(not puller.guarded.is_closed))
+            for (number, address), scorer in live.scorers().items():
+                where = (live.deployment.model, str(number), address)
+                breakers.add_metric(where, int(not scorer.is_closed))
         yield breakers
 
     def _store(self) -> Metric:

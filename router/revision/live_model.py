@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from router.batches.answer_batch import VersionStages
 from router.batches.deliver import Delivery
@@ -13,16 +14,19 @@ from router.batches.version_plan import VersionPlan
 from router.calls.answered import Served
 from router.calls.call import Call
 from router.decisions.assignment import Assigner, split_of
-from router.decisions.effective import Effective
+from router.decisions.effective import ArmVersion, Effective
 from router.decisions.ladder import Cause
 from router.ladder.fall_back import Ladder
 from router.ladder.rules_first import RulesFirst
+from router.lanes.guarded_scorer import GuardedScorer
 from router.lanes.lane import Lane
 from router.lanes.split_call import split_call
 from router.lanes.version_lane import VersionLane
 from router.ports import Clocks, DrillState
 from router.revision.request_names import request_names
 from understudy.domain.deployments import Arm, Deployment
+
+LaneT = TypeVar("LaneT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,20 @@ class LiveModel:
         self._shared = shared
         self._drill = drill
         stages = _stages(deployment, effective, versions, shared, state)
-        answering = {
-            *(effective.champion, *effective.challengers, deployment.fallback.version),
-            *(*effective.awaited, effective.stand_in),
-        }
-        queues = {number: Lane() for number in sorted(stages) if number in answering}
-        mirrored = {effective.champion, *effective.challengers}
+        arms = _arms(effective)
+        champion, fallback, stand_in = (
+            None if number is None else effective.arm_of(number)
+            for number in (effective.champion, deployment.fallback.version, effective.stand_in)
+        )
+        awaited = map(effective.arm_of, effective.awaited)
+        answering = dict.fromkeys([*arms, *awaited, *filter(None, (fallback, stand_in))])
+        queues = {each: Lane() for each in answering if each.version in stages}
         self._ladder = Ladder(
             deployment,
             served=_served_without(deployment, versions, state),
-            champion=queues.get(effective.champion or 0),
-            fallback=queues.get(deployment.fallback.version or 0),
-            stand_in=queues.get(effective.stand_in or 0),
+            champion=_at(champion, queues),
+            fallback=_at(fallback, queues),
+            stand_in=_at(stand_in, queues),
             delivery=shared.delivery,
             clocks=shared.clocks,
             drill=drill,
@@ -87,23 +93,23 @@ class LiveModel:
         self._rules_first = RulesFirst(
             deployment, stages, ladder=self._ladder, delivery=shared.delivery, spawn=spawn
         )
-        self.lanes: dict[int, VersionLane] = {
-            number: VersionLane(
+        self.lanes: dict[ArmVersion, VersionLane] = {
+            each: VersionLane(
                 queue,
-                stages[number],
+                stages[each.version].in_arm(each.arm),
                 deployment=deployment,
                 delivery=shared.delivery,
                 take_down=self._rules_first.take_down,
-                mirrors=tuple(mirrors) if number in mirrored else (),
-                is_fallback=number in {deployment.fallback.version, effective.stand_in},
+                mirrors=tuple(mirrors) if each in arms else (),
+                is_fallback=each in {fallback, stand_in},
             )
-            for number, queue in queues.items()
+            for each, queue in queues.items()
         }
-        self._champion = self.lanes.get(effective.champion or 0)
-        falls_to = (effective.champion, deployment.fallback.version, effective.stand_in)
-        self._last = [self.lanes[each] for each in dict.fromkeys(falls_to) if each in self.lanes]
-        self._lane_of_seat = [self._lane_for(arm.version) for arm in self.seats]
-        self.goes_to_champion = [lane is self._champion for lane in self._lane_of_seat]  # by seat
+        falls_to = dict.fromkeys((champion, fallback, stand_in))
+        self._last = [self.lanes[each] for each in falls_to if each in self.lanes]
+        answered_by = [effective.answering(seat.arm, seat.version) for seat in self.seats]
+        self._lane_of_seat = [_at(each, self.lanes) for each in answered_by]
+        self.goes_to_champion = [each == champion for each in answered_by]  # by seat
 
     def submit(self, call: Call) -> None:
         """Queue `call` for its arm, in parts if it is large, or answer it from the ladder at once."""
@@ -162,6 +168,14 @@ class LiveModel:
             of_version.is_drained for of_version in self.lanes.values()
         )
 
+    def scorers(self) -> dict[tuple[int, str], GuardedScorer]:
+        """Return its scorers by version and address; both arms of an A/A test have the same ones."""
+        return {
+            (each.version, puller.address): puller.guarded
+            for each, lane in self.lanes.items()
+            for puller in lane.pullers
+        }
+
     def addresses(self) -> set[str]:
         """Return the scorers that its pullers still use."""
         return set().union(*(of_version.addresses() for of_version in self.lanes.values()))
@@ -180,10 +194,17 @@ class LiveModel:
         if to is not None:
             self._ladder.hand_over(of_version.share_if(lambda call: to.is_due(call, now_s)), to)
 
-    def _lane_for(self, declared: int) -> VersionLane | None:
-        acts = declared in self.effective.challengers or declared == self.effective.champion
-        number = declared if acts else self.effective.champion
-        return None if number is None else self.lanes[number]
+
+def _at(of: ArmVersion | None, lanes: Mapping[ArmVersion, LaneT]) -> LaneT | None:
+    return None if of is None else lanes.get(of)
+
+
+def _arms(effective: Effective) -> list[ArmVersion]:
+    """Return the arms that answer calls of their own; shadows see copies of their answers."""
+    challengers = [ArmVersion(Arm.CHALLENGER, number) for number in effective.challengers]
+    if effective.champion is None:
+        return challengers
+    return [ArmVersion(Arm.CHAMPION, effective.champion), *challengers]
 
 
 def _stages(
@@ -196,7 +217,7 @@ def _stages(
     return {
         number: VersionStages(
             version,
-            _served(deployment, effective, version, state),
+            _served(deployment, effective.arm_of(number), version, state),
             rules=deployment.rules,
             features=shared.features,
             clocks=shared.clocks,
@@ -207,13 +228,12 @@ def _stages(
 
 
 def _served(
-    deployment: Deployment, effective: Effective, version: VersionPlan, state: CompiledFrom
+    deployment: Deployment, of: ArmVersion, version: VersionPlan, state: CompiledFrom
 ) -> Served:
-    number = version.spec.ref.number
     return Served(
         model=deployment.model,
-        version=number,
-        arm=Arm.CHALLENGER if number in effective.challengers else Arm.CHAMPION,
+        version=of.version,
+        arm=of.arm,
         revision=deployment.revision,
         artifact_digest=version.spec.artifact_digest,
         provenance_digest=version.spec.provenance_digest,

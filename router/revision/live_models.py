@@ -10,6 +10,7 @@ from router.batches.mirror import MirrorQueue
 from router.batches.version_plan import VersionPlan
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.effective import Effective, decide_effective
+from router.decisions.shadow_address import shadow_address
 from router.lanes.version_lane import VersionLane
 from router.ports import DrillState
 from router.revision.acting_memory import ActingMemory
@@ -214,11 +215,11 @@ class LiveModels:
             *(deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn),
             state=CompiledFrom(snapshot.lineage, snapshot.sequence),
         )
-        for number, lane in live.lanes.items():
-            guarded = [self._scorers.at(address) for address in of_model.get(number, ())]
+        for of, lane in live.lanes.items():
+            guarded = [self._scorers.at(address) for address in of_model.get(of.version, ())]
             for puller in lane.serve_with(guarded, self._shared.most_batch_rows):
                 puller.join()
-                self._tasks.create_task(puller.run(), name=f"puller:{model}@{number}")
+                self._tasks.create_task(puller.run(), name=f"puller:{model}@{of.version}")
         self.live[model] = live
         self._inputs[model] = inputs
         now_ns = round(self._shared.clocks.utc_s() * 1e9)
@@ -269,8 +270,8 @@ class LiveModels:
         found: list[MirrorQueue] = []
         for number, shadow in declared.items():
             mirror = self._mirror((deployment.model, number))
-            addresses = ready.get(number, ())
-            scorer = self._scorers.at(addresses[0]).scorer if addresses else None
+            address = shadow_address(deployment, number, ready.get(number, ()))
+            scorer = None if address is None else self._scorers.at(address).scorer
             mirror.set_target(shadow, deployment.salt, plans.get(number), scorer)
             found.append(mirror)
         return found

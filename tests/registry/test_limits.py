@@ -16,10 +16,10 @@ from registry.decisions.freezes import read_freezes
 from registry.decisions.limits import (
     ChangeLimits,
     broken_limits,
-    live_shares_bp,
     raised_shares_bp,
     share_since,
 )
+from registry.decisions.traffic import live_shares_bp
 from registry.settings import RegistrySettings
 from registry.store.database import open_database
 from tests.registry.commands import REASON, command, end, json_of, start

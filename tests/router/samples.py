@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from understudy.domain.deployments import Deployment
+from router.decisions.effective import ArmVersion
+from understudy.domain.deployments import Arm, Deployment
 from understudy.domain.features import Feature, FeatureDtype, FeatureRef, FeatureView
 from understudy.domain.request_contract import RequestContract, RequestFeature
 from understudy.domain.snapshots import ScorerProcess, ScorerState, VersionSpec
@@ -51,6 +52,14 @@ CONTRACT = RequestContract(
 def deployment(**changes: object) -> Deployment:
     usual = {"model": MODEL, "revision": 1, "champion": 1, "salt": "s", "contract": CONTRACT}
     return Deployment(**{**usual, **changes})  # type: ignore[arg-type]  # a test states only what matters
+
+
+def as_champion(version: int) -> ArmVersion:
+    return ArmVersion(Arm.CHAMPION, version)
+
+
+def as_challenger(version: int) -> ArmVersion:
+    return ArmVersion(Arm.CHALLENGER, version)
 
 
 def ready_processes(ready: Mapping[int, Sequence[str]]) -> tuple[ScorerProcess, ...]:

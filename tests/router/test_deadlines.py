@@ -9,7 +9,7 @@ import pytest
 from router.calls.call import Call
 from tests.router.fakes import FakeStore, RemoteStore
 from tests.router.reading import reasons_of
-from tests.router.samples import deployment, spec
+from tests.router.samples import as_challenger, as_champion, deployment, spec
 from tests.router.world import World, awaited, open_world, two_arms, until
 from tests.virtual_time import skip
 from understudy.domain.deployments import Challenger, Deployment, Fallback
@@ -124,7 +124,7 @@ async def test_a_challenger_that_never_answered_does_not_delay_the_next_call() -
         answer = pb.ScoreResponse.FromString(await awaited(call))
 
         assert answer.served_by.version == 1
-        assert world.live().lanes[2].pullers[0].in_flight, "it had to end first"
+        assert world.live().lanes[as_challenger(2)].pullers[0].in_flight, "it had to end first"
 
 
 async def test_a_hung_champion_leaves_time_for_the_fallback_version() -> None:
@@ -157,7 +157,9 @@ async def test_a_handed_over_call_is_not_failed_by_the_first_version() -> None:
 
         world.scorers["one"].failing = True
         first.set()
-        await until(lambda: not any(each.in_flight for each in world.live().lanes[1].pullers))
+        await until(
+            lambda: not any(each.in_flight for each in world.live().lanes[as_champion(1)].pullers)
+        )
         second.set()
 
         assert pb.ScoreResponse.FromString(await awaited(call)).served_by.version == 3
@@ -254,14 +256,16 @@ async def test_the_stores_time_does_not_count_against_the_scorer() -> None:
                 await awaited(world.submit("u1", remaining_s=0.025))
 
         assert not world.scorers["one"].batches
-        assert world.live().lanes[1].pullers[0].guarded.breaker.is_closed
+        assert world.live().lanes[as_champion(1)].pullers[0].guarded.breaker.is_closed
 
 
 async def test_work_of_a_replaced_revision_waits_for_the_healthy_scorer() -> None:
     async with open_world(cool_down_s=5.0) as world:
         await world.deploy(deployment(), ready={1: ["one", "two"]}, specs=[spec(1)])
         broken, healthy = world.scorers["one"], world.scorers["two"]
-        guarded = next(p.guarded for p in world.live().lanes[1].pullers if p.address == "one")
+        guarded = next(
+            p.guarded for p in world.live().lanes[as_champion(1)].pullers if p.address == "one"
+        )
         broken.failing = True
         while guarded.breaker.is_closed:
             await world.score("nobody")

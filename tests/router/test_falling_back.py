@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.router.reading import reasons_of
-from tests.router.samples import MODEL, deployment, spec
+from tests.router.samples import MODEL, as_champion, deployment, spec
 from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import (
     Challenger,
@@ -232,7 +232,7 @@ async def test_a_hung_scorer_opens_its_breaker_at_once() -> None:
         world.scorers["one"].release = asyncio.Event()
         live = world.live()
 
-        (puller,) = live.lanes[1].pullers
+        (puller,) = live.lanes[as_champion(1)].pullers
 
         answer = await world.score("u7")
         await until(lambda: not puller.in_flight)
@@ -250,7 +250,7 @@ async def test_a_scorer_returns_after_a_probe() -> None:
             await world.score("u7")
         scorer.failing = False
 
-        lane = world.live().lanes[1].lane
+        lane = world.live().lanes[as_champion(1)].lane
         await until(lambda: lane.open_pullers)
 
         assert (await world.score("u7")).degradation.level == pb.DEGRADATION_LEVEL_FULL

@@ -238,7 +238,7 @@ async def _follow(states: Sequence[tuple[dict[int, list[str]], set[str]]]) -> No
             await asyncio.sleep(LONGEST_PAUSE_S)
 
             lanes = world.live().lanes
-            used = {(n, address) for n, lane in lanes.items() for address in lane.addresses()}
+            used = {(of.version, each) for of, lane in lanes.items() for each in lane.addresses()}
             assert used <= answered
             unproven = {(u.scorer.ref.number, u.scorer.address) for u in world.models.unproven()}
             assert unproven == named - answered

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from router.lanes.puller import Puller
 from router.settings import RouterSettings
 from tests.router.fakes import FakeScorer
-from tests.router.samples import VIEW, deployment, spec
+from tests.router.samples import VIEW, as_champion, deployment, spec
 from tests.router.world import World, awaited, open_world, until
 from understudy.domain.deployments import Fallback
 from understudy.domain.logged_ids import IdForm
@@ -44,7 +44,7 @@ def released(scorer: FakeScorer) -> None:
 
 
 def pullers_of(world: World) -> list[Puller]:
-    return world.live().lanes[1].pullers
+    return world.live().lanes[as_champion(1)].pullers
 
 
 async def both_have_it(world: World) -> tuple[FakeScorer, FakeScorer]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.router.fakes import RemoteStore
 from tests.router.reading import reasons_of
-from tests.router.samples import CONTRACT, deployment, spec
+from tests.router.samples import CONTRACT, as_champion, deployment, spec
 from tests.router.world import awaited, open_world, two_arms, until
 from understudy.domain.deployments import Challenger, Fallback, Rule, RuleOperator
 from understudy.domain.features import FeatureDtype
@@ -119,7 +119,7 @@ async def test_decisions_of_rules_do_not_count_as_answers_of_the_scorer() -> Non
     async with open_world(cool_down_s=5.0) as world:
         await two_arms(world, challengers=(), rules=(LARGE,), fallback=CONSTANT)
         world.scorers["one"].release = asyncio.Event()
-        guarded = world.live().lanes[1].pullers[0].guarded
+        guarded = world.live().lanes[as_champion(1)].pullers[0].guarded
         await awaited(world.submit("u1", remaining_s=0.05))
 
         for _ in range(3):

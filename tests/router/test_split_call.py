@@ -11,6 +11,7 @@ from router.calls.call import Candidates
 from router.decisions.priority import Priority
 from router.lanes.split_call import split_call
 from tests.router.builders import bare_call
+from tests.router.samples import as_champion
 from tests.router.world import World, awaited, open_world, two_arms, until
 from tests.virtual_time import run_on_virtual_time, skip
 from understudy.domain.deployments import Challenger, Fallback
@@ -120,7 +121,9 @@ async def test_a_failing_part_ends_the_call_and_the_rest_is_not_run() -> None:
 
         with pytest.raises(UnavailableError):
             await world.score_batch([f"u{index}" for index in range(40)])
-        await until(lambda: not any(p.in_flight for p in world.live().lanes[1].pullers))
+        await until(
+            lambda: not any(p.in_flight for p in world.live().lanes[as_champion(1)].pullers)
+        )
 
         assert len(scorer.batches) == 1
 

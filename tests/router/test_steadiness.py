@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.decisions.steadiness import Steadiness
-from tests.router.samples import deployment, spec
+from tests.router.samples import as_champion, deployment, spec
 from tests.router.world import World, open_world, until
 from understudy.domain.acting import WithheldReason
 
@@ -75,7 +75,7 @@ async def test_a_champion_that_flaps_stays_away_longer_each_time_and_calls_are_a
             away_s.append(world.now_s() - lost_s)
 
         await lose_champion(world)
-        one = next(p for p in world.live().lanes[1].pullers if p.address == "one")
+        one = next(p for p in world.live().lanes[as_champion(1)].pullers if p.address == "one")
         await until(lambda: one.guarded.is_closed)
         (part,) = world.live().effective.withheld
 

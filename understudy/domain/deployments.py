@@ -102,6 +102,7 @@ class Rule:
 class Deployment:
     """One revision, replaced as a whole and never edited.
 
+    The champion's own version may also be a challenger or a shadow: that is an A/A test.
     The digest excludes the number and the request contract, which no rollout changes: so a rollback
     has the digest of the revision that it restores.
 
@@ -256,8 +257,6 @@ def _weight_faults(deployment: Deployment) -> Iterator[Fault]:
         path = f"challengers[{index}]"
         if not 0 <= challenger.weight_bp <= FULL_SHARE_BP:
             yield Fault(f"{path}.weight_bp", str(challenger.weight_bp), "0 to 10000 basis points")
-        if challenger.version == deployment.champion:
-            yield Fault(f"{path}.version", str(challenger.version), "a version other than champion")
     yield from repeats("challengers", (c.version for c in deployment.challengers))
     total_bp = sum(challenger.weight_bp for challenger in deployment.challengers)
     if total_bp > FULL_SHARE_BP:
@@ -269,8 +268,6 @@ def _shadow_faults(deployment: Deployment) -> Iterator[Fault]:
         path = f"shadows[{index}]"
         if not 1 <= shadow.sample_bp <= FULL_SHARE_BP:
             yield Fault(f"{path}.sample_bp", str(shadow.sample_bp), "1 to 10000 basis points")
-        if shadow.version == deployment.champion:
-            yield Fault(f"{path}.version", str(shadow.version), "a version other than champion")
         if shadow.margins is not None:
             idle = idle_margins(
                 shadow.margins,
