@@ -16,7 +16,7 @@ class VerifiedExport:
 
 
 def verify_export(lines: Iterable[str], heads: Sequence[AuditHead]) -> VerifiedExport:
-    """Verify the tables of an export, and that its log continues the heads.
+    """Verify the tables of an export, and that its chains continue the heads.
 
     Raises:
         InvalidInputError: the text is not an export.
@@ -27,5 +27,6 @@ def verify_export(lines: Iterable[str], heads: Sequence[AuditHead]) -> VerifiedE
         genesis = lineage_from_row(tables["lineage"][0]).digest
     except UNREADABLE:
         genesis = ""  # a fault of the tables already
-    faults = (*found.faults, *head_faults(heads, found.recorded, genesis))
+    log = {entry.row.sequence: entry.digest for entry in found.recorded}
+    faults = (*found.faults, *head_faults(heads, log, found.refusals, genesis))
     return VerifiedExport(len(found.recorded), faults)

@@ -4,7 +4,7 @@ The tables are judged as plain rows, so that an export can be judged without the
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -64,6 +64,7 @@ class VerifiedTables:
     versions: tuple[StoredVersion, ...]
     revisions: int  # that were read
     faults: tuple[str, ...]
+    refusals: Mapping[int, str]  # digests of the rows of refused attempts, by number
     collected: frozenset[VersionRef]  # versions whose artifact was collected
 
 
@@ -86,13 +87,7 @@ def verify_database(connection: Connection, *, pace: Pace = lambda rows: rows) -
     """
     found = verify_tables(lambda table: pace(raw_rows(connection, table)))
     altered = [f"{each} is not that of the schema" for each in altered_objects(connection)]
-    return VerifiedTables(
-        found.recorded,
-        found.versions,
-        found.revisions,
-        (*found.faults, *altered),
-        found.collected,
-    )
+    return replace(found, faults=(*found.faults, *altered))
 
 
 def verify_tables(tables: Tables) -> VerifiedTables:
@@ -150,9 +145,11 @@ class _Judge:
             self.present[Subject(Kind.TAG, tag.ref.model, 0, name=tag.name)] = tag.digest
         count = self._revisions()
         recorded = tuple(audit_log.entry_from_row(row) for row in self.tables("audit"))
-        self._refusals(lineages[0].digest if lineages else "")
+        refused = self._refusals(lineages[0].digest if lineages else "")
         self._compare(recorded, lineages[0].digest if lineages else "")
-        return VerifiedTables(recorded, tuple(stored), count, tuple(self.faults), collected)
+        return VerifiedTables(
+            recorded, tuple(stored), count, tuple(self.faults), refused, collected
+        )
 
     def _compare(self, recorded: Sequence[RecordedRow], genesis: str) -> None:
         ledger = objects_of(recorded)
@@ -161,11 +158,12 @@ class _Judge:
             self.faults.insert(0, f"the chain breaks at row {broken_at}")
         self.faults += [*ledger.faults, *discrepancies(ledger.objects, self.present)]
 
-    def _refusals(self, genesis: str) -> None:
+    def _refusals(self, genesis: str) -> Mapping[int, str]:
         rows = self._read("refusals", _refusal_from_row, _refusal_row_of)
         broken_at = first_broken([(each.row, each.stored) for each in rows], genesis)
         if broken_at is not None:
             self.faults.append(f"the chain of refusals breaks at row {broken_at}")
+        return {each.row.sequence: each.stored for each in rows}
 
     def _settings(self) -> None:
         found = [(row["name"], row["value"]) for row in self.tables("registry")]

@@ -31,7 +31,7 @@ class Anchors:
 
     proofs: Proofs
     places: AnchorPlaces
-    _anchored: int | None = None  # last row of the last head
+    _anchored: tuple[int, int] | None = None  # last rows of the chains in the last head
 
     async def keep_anchored(self) -> None:
         """Anchor the head at once and then on schedule, without end."""
@@ -50,15 +50,16 @@ class Anchors:
         """
         head = await self.proofs.live.run(self.proofs.read_head)
         line = self.proofs.signed(head)
-        if line is None or head.sequence == self._anchored:
+        rows = head.sequence, head.refusals
+        if line is None or rows == self._anchored:
             return
         file = self.places.file
         if file is not None:
             await self.proofs.live.run(lambda: _append(file, line))
         if self.places.command:
             await _run(self.places.command, line)
-        self._anchored = head.sequence
-        _log.info("audit_head_anchored", sequence=head.sequence, digest=head.digest)
+        self._anchored = rows
+        _log.info("audit_head_anchored", sequence=head.sequence, refusals=head.refusals)
 
 
 def _append(path: Path, line: str) -> None:

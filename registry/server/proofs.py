@@ -16,7 +16,7 @@ from registry.decisions.version_statement import VersionStatement
 from registry.export import exported_lines
 from registry.server.live_state import LiveState
 from registry.server.seating import Seating
-from registry.store import audit_log, lineage, versions
+from registry.store import audit_log, lineage, refusals, versions
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import reading
 from registry.verify_registry import (
@@ -124,9 +124,9 @@ class Proofs:
     def read_head(self) -> AuditHead:
         """Return the head of now; blocks."""
         with reading(self.engine) as connection:
-            sequence, digest = audit_log.last(connection)
+            log, refused = audit_log.last(connection), refusals.last(connection)
             identity = lineage.latest(connection).id
-        return AuditHead(identity, sequence, digest, unix_ns(self.now()))
+        return AuditHead(identity, *log, *refused, unix_ns(self.now()))
 
     def signed(self, head: AuditHead) -> str | None:
         """Return the head in an envelope, as one line; None without a key."""

@@ -14,7 +14,7 @@ COUNT = "refusals"  # the setting with the number of rows: rows cut off at the e
 
 def append(connection: Connection, attempts: Attempts) -> int:
     """Append the counts and return the number of rows. The transaction must hold the write lock."""
-    rows = rows_after(_last(connection), attempts)
+    rows = rows_after(last(connection), attempts)
     for row in rows:
         connection.execute(refusals.insert().values(**row_of((row, row.digest))))
     if rows:
@@ -23,6 +23,13 @@ def append(connection: Connection, attempts: Attempts) -> int:
         if not connection.execute(settings.update().where(named).values(**values)).rowcount:
             connection.execute(settings.insert().values(name=COUNT, **values))
     return len(rows)
+
+
+def last(connection: Connection) -> tuple[int, str]:
+    """Return number and digest of the last row; of an empty chain, 0 and the digest that it begins with."""
+    columns = refusals.c.sequence, refusals.c.digest
+    row = connection.execute(select(*columns).order_by(columns[0].desc()).limit(1)).first()
+    return (0, lineage.first(connection).digest) if row is None else (row.sequence, row.digest)
 
 
 def page_of(connection: Connection, *, before: int | None, limit: int) -> list[RefusalRow]:
@@ -46,9 +53,3 @@ def row_from_row(row: Row) -> tuple[RefusalRow, str]:
         KeyError: a column is missing.
     """
     return RefusalRow(**{each.name: row[each.name] for each in fields(RefusalRow)}), row["digest"]
-
-
-def _last(connection: Connection) -> tuple[int, str]:
-    columns = refusals.c.sequence, refusals.c.digest
-    row = connection.execute(select(*columns).order_by(columns[0].desc()).limit(1)).first()
-    return (0, lineage.first(connection).digest) if row is None else (row.sequence, row.digest)

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from registry.app import open_registry
-from registry.decisions.audit_head import AuditHead, head_from_document
+from registry.decisions.audit_head import AuditHead, head_faults, head_from_document
 from registry.export import exported_lines
 from registry.settings import RegistrySettings
 from registry.store.audit_log import entry_from_row
 from registry.store.database import open_database, reading
+from registry.store.refusals import row_from_row
 from registry.store.revisions import revision_from_row
 from registry.verify_export import verify_export
-from tests.registry.operator import Operator, running_registry
+from tests.registry.operator import Operator, failure_of, running_registry, running_server
 from understudy.domain.canonical import canonical_json
-from understudy.domain.changes import DeployChampion, SetCanary
+from understudy.domain.changes import DeployChampion, Rollback, SetCanary
 from understudy.domain.errors import InvalidInputError
 from understudy.provenance.dsse import AUDIT_HEAD_TYPE, envelope_from_json
 from understudy.provenance.signing_keys import SigningKeys, TrustedKeys, new_private_key
@@ -135,6 +138,105 @@ def test_a_line_that_is_missing_from_an_export_is_a_fault(
     ]
 
     assert missed == []
+
+
+@pytest.fixture
+async def refused(seeded: Path) -> tuple[Path, list[AuditHead]]:
+    """Return the directory of a stopped registry with two refused attempts, and a head after each."""
+    heads = []
+    async with running_server(seeded, signing_key=KEY) as (opened, channel):
+        operator = Operator(channel)
+        await operator.change(DeployChampion(1))
+        for refused in (operator.change(DeployChampion(1)), operator.change(Rollback())):
+            await failure_of(refused)
+            await opened.refusals.write()
+            heads.append(await signed_head(operator))
+    return seeded, heads
+
+
+async def test_refused_attempts_that_grew_continue_their_heads(
+    refused: tuple[Path, list[AuditHead]],
+) -> None:
+    directory, heads = refused
+
+    assert [(head.sequence, head.refusals) for head in heads] == [(3, 1), (3, 2)]
+    assert verify_export(export_of(directory), heads).faults == ()
+
+
+@pytest.mark.fault
+async def test_refused_attempts_that_were_cut_off_are_found(
+    refused: tuple[Path, list[AuditHead]],
+) -> None:
+    directory, heads = refused
+    with unlocked(directory) as database:
+        database.execute("DELETE FROM refusals WHERE sequence = 2")
+        database.execute("UPDATE registry SET value = 1 WHERE name = 'refusals'")
+
+    (fault,) = faults_by_the_last_head(directory, heads)
+    assert "row 2; the record of refused attempts ends at row 1" in fault
+
+
+@pytest.mark.fault
+async def test_refused_attempts_that_were_rewritten_are_found(
+    refused: tuple[Path, list[AuditHead]],
+) -> None:
+    directory, heads = refused
+    with unlocked(directory) as database:
+        stored = dict(database.execute("SELECT * FROM refusals WHERE sequence = 2").fetchone())
+        row, _ = row_from_row(stored)
+        forged = replace(row, actor="another")
+        database.execute(
+            "UPDATE refusals SET actor = ?, digest = ? WHERE sequence = 2",
+            (forged.actor, forged.digest),
+        )
+
+    (fault,) = faults_by_the_last_head(directory, heads)
+    assert "another digest of row 2: the record of refused attempts was rewritten" in fault
+
+
+def faults_by_the_last_head(directory: Path, heads: list[AuditHead]) -> tuple[str, ...]:
+    """Return the faults of an export by all heads, which has none by those before the last."""
+    export = export_of(directory)
+    assert verify_export(export, heads[:-1]).faults == ()
+    return verify_export(export, heads).faults
+
+
+CHAINS = st.lists(st.text("0123456789abcdef", min_size=4, max_size=4), max_size=6, unique=True)
+
+
+@given(kept=st.tuples(CHAINS, CHAINS), found=st.tuples(CHAINS, CHAINS), grown=CHAINS)
+def test_a_head_is_continued_by_its_own_chains_and_longer_ones_alone(
+    kept: tuple[list[str], list[str]], found: tuple[list[str], list[str]], grown: list[str]
+) -> None:
+    genesis = "g"
+    ends = [(len(chain), [genesis, *chain][-1]) for chain in kept]
+    head = AuditHead("lineage", *ends[0], *ends[1], at_ns=0)
+
+    def faults_of(log: list[str], refusals: list[str]) -> list[str]:
+        log_rows, refused_rows = (dict(enumerate(each, start=1)) for each in (log, refusals))
+        return list(head_faults([head], log_rows, refused_rows, genesis))
+
+    assert head_from_document(head.document) == head
+    assert faults_of(*(chain + grown for chain in kept)) == []
+    wrong = [
+        len(present) < len(was) or (bool(was) and present[len(was) - 1] != was[-1])
+        for was, present in zip(kept, found, strict=True)
+    ]
+    assert len(faults_of(*found)) == sum(wrong)
+
+
+async def test_a_head_is_anchored_again_when_an_attempt_was_refused(
+    seeded: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "heads.jsonl"
+    async with running_server(seeded, signing_key=KEY, anchor_path=file) as (opened, channel):
+        assert opened.anchors is not None
+        await opened.anchors.anchor()
+        await failure_of(Operator(channel).change(Rollback()))
+        await opened.refusals.write()
+        await opened.anchors.anchor()
+
+    assert [head_of(line).refusals for line in file.read_text().splitlines()] == [0, 1]
 
 
 async def test_heads_are_anchored_in_a_file_and_by_a_command(seeded: Path, tmp_path: Path) -> None:

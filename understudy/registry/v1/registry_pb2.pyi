@@ -3104,7 +3104,9 @@ class GetAuditHeadResponse(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     ENVELOPE_JSON_FIELD_NUMBER: _builtins.int
     document: _builtins.str
-    """Canonical JSON of the head: lineage, sequence and digest of the last row, and the time."""
+    """Canonical JSON of the head: lineage, number and digest of the last row of the log and of the refused
+    attempts, and the time.
+    """
     envelope_json: _builtins.str
     """The document in a DSSE envelope, signed with the registry's key, as JSON. Not set: the registry has
     no key.
