@@ -16,7 +16,7 @@ from understudy.comparison.plan import Plan
 from understudy.comparison.render.arm_texts import arm_facts
 from understudy.domain.errors import InconclusiveError, InvalidInputError
 from understudy.domain.logged_ids import IdForm, LoggedIds
-from understudy.logs.batches import LogBatch
+from understudy.logs.batches import LogBatch, ScoreBatchLog
 from understudy.logs.writer import LogWriter, WriterLimits
 from understudy.runtime import exit_codes
 from understudy.statistics.arms import ArmMeasure
@@ -33,7 +33,7 @@ def written(root: Path, *batches: LogBatch) -> Path:
     return root
 
 
-def live(seats: NDArray[np.bool_], scores: Floats, **given: object) -> LogBatch:
+def live(seats: NDArray[np.bool_], scores: Floats, **given: object) -> ScoreBatchLog:
     """Return answered rows; a seat is true in the challenger's arm."""
     columns: dict[str, object] = {"split": SPLIT, "width": 0, "scores": scores}
     columns["seats"] = seats.astype(np.uint16)

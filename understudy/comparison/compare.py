@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from understudy.comparison.decisions.own_version import NoiseKind, is_own, statement_of
 from understudy.comparison.decisions.verdict import Shown, Verdict
 from understudy.comparison.evidence.engine import MEMORY_LIMIT
 from understudy.comparison.evidence.offered import (
@@ -52,6 +53,7 @@ class ComparisonReport:
     coverage: Coverage
     inputs: Inputs
     noise: Noise | None  # None: no shadow of the champion's own version was logged
+    noise_kind: NoiseKind | None  # of an A/A test; None: the versions differ
     scores: ScoreComparison | None  # None: fewer than two pairs
     decisions: tuple[DecisionsAt, ...]  # at each threshold, first that which acts
     outcomes: OutcomeCensus
@@ -109,6 +111,8 @@ def compare(
         unit_forms=forms,
         left_out=reader.left_out,
     )
+    kind = NoiseKind.RUNTIME
+    coverage = replace(coverage, warnings=(*statement_of(pair, kind), *coverage.warnings))
     rows = rows.where(~is_lost)
     evidence = replace(evidence, rows=rows)  # frees the rows that were lost
     scores = compare_scores(rows, confidence=plan.confidence)
@@ -122,6 +126,7 @@ def compare(
         coverage=coverage,
         inputs=inputs_of(identity, confidence=plan.confidence),
         noise=noise_of(own, threshold=plan.threshold, confidence=plan.confidence),
+        noise_kind=kind if is_own(pair) else None,
         scores=scores,
         decisions=decisions,
         outcomes=evidence.outcomes,

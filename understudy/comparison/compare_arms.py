@@ -1,8 +1,10 @@
 """Comparison of live champion and challenger, from the score log."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from understudy.comparison.decisions.own_version import NoiseKind, is_own, statement_of
 from understudy.comparison.decisions.verdict import Verdict
 from understudy.comparison.evidence.arms import (
     ArmCensus,
@@ -12,7 +14,7 @@ from understudy.comparison.evidence.arms import (
     read_arms,
     require_arms,
 )
-from understudy.comparison.evidence.engine import MEMORY_LIMIT
+from understudy.comparison.evidence.engine import MEMORY_LIMIT, Engine
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
@@ -20,6 +22,7 @@ from understudy.comparison.sections.arms import ArmComparison, compare_arms
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
+from understudy.statistics.arms import ArmMeasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class ArmReport:
     challenger: ArmCensus
     steps: tuple[Step, ...]
     comparison: ArmComparison
+    noise_kind: NoiseKind | None  # of an A/A test; None: the versions differ
     warnings: tuple[str, ...]
     verdict: Verdict | None  # None: no margins were given
 
@@ -66,7 +70,8 @@ def compare_live_arms(
             log_dir, LogKind.SCORE, question.model, first_at=pair.first_at, last_at=pair.last_at
         )
         evidence = read_arms(reader, question, pair, threshold=plan.threshold)
-    found = compare_arms(evidence, plan)
+        noise = _noise_of_assignment(reader, question, pair, plan)
+    found, kind = compare_arms(evidence, plan), NoiseKind.ASSIGNMENT
     return ArmReport(
         question=question,
         pair=pair,
@@ -74,7 +79,33 @@ def compare_live_arms(
         champion=evidence.champion,
         challenger=evidence.challenger,
         steps=evidence.steps,
-        comparison=found,
-        warnings=tuple(warnings_of(forms, reader.left_out)),
+        comparison=replace(found, measures={**found.measures, **noise.measures}),
+        noise_kind=kind if is_own(pair) else None,
+        warnings=(
+            *statement_of(pair, kind),
+            *noise.warnings,
+            *warnings_of(forms, reader.left_out),
+        ),
         verdict=verdict_by(plan, found.judged, found.refusals),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnArm:
+    """The A/A arm beside a challenger: its measures under names of their own, and its faults."""
+
+    measures: Mapping[str, ArmMeasure] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def _noise_of_assignment(engine: Engine, question: Question, pair: ArmPair, plan: Plan) -> _OwnArm:
+    """Return the A/A arm of the same champion, which the measures of `pair` never contain."""
+    own = replace(question, challenger=pair.champion, champion=pair.champion)
+    pairs = () if is_own(pair) else arm_pairs(engine, own)
+    if not pairs:
+        return _OwnArm()
+    found = compare_arms(read_arms(engine, own, pairs[0], threshold=plan.threshold), plan)
+    return _OwnArm(
+        {f"{name}, A/A": measure for name, measure in found.measures.items()},
+        tuple(f"A/A arm: {refusal}" for refusal in found.refusals),
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.comparison.decisions.own_version import candidates, own_only
 from understudy.comparison.evidence.arm_sums import SUMS
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.pairs import arrays_of, keep_uses
@@ -34,6 +35,10 @@ class ArmPair:
     first_at: datetime
     last_at: datetime
 
+    @property
+    def versions(self) -> tuple[int, int]:
+        return self.challenger, self.champion
+
 
 @dataclass(frozen=True, slots=True)
 class ArmCensus:
@@ -42,7 +47,7 @@ class ArmCensus:
     rows: int
     requests: int
     units: int
-    answered_by_others: int  # rows that another version answered: withheld, or fallen back
+    answered_by_others: int  # rows answered in another arm: withheld, or fallen back
     degraded: int
     outcomes: int
 
@@ -88,15 +93,17 @@ def arm_pairs(engine: Engine, question: Question) -> tuple[ArmPair, ...]:
 
 
 def require_arms(pairs: tuple[ArmPair, ...], question: Question) -> ArmPair:
-    """Return the only pair that fits.
+    """Return the only pair that fits; an A/A test fits only if its challenger is named.
 
     Raises:
         InconclusiveError: no revision in the score log had a challenger that fits.
         InvalidInputError: several pairs fit; the question must name one.
     """
+    hint = own_only(pairs, "--challenger")
+    pairs = candidates(pairs, question.challenger)
     if not pairs:
         raise InconclusiveError(
-            f"the score log holds no row of {question.model} that was assigned to a challenger"
+            f"the score log holds no row of {question.model} that was assigned to a challenger{hint}"
         )
     if len(pairs) > 1:
         found = "; ".join(
@@ -195,8 +202,9 @@ _CHOSEN = f"""
 
 # The rows of a revision without a row of the challenger say nothing about it.
 _LOGGED = f"""
-    SELECT {KEYS}, at_utc, score, level, revision, version, total_us,
-           assigned_version, assigned_arm = 'challenger' AS is_challenger,
+    SELECT {KEYS}, at_utc, score, level, revision, total_us,
+           assigned_arm = 'challenger' AS is_challenger,
+           version <> assigned_version OR arm <> assigned_arm AS is_by_other,
            10000.0 / assigned_bp AS weight, weight_bp, champion_bp
     FROM score JOIN chosen USING (revision)
     WHERE model = $model AND isfinite(score)
@@ -223,7 +231,7 @@ _ASSIGNED = f"""
 _CENSUS = """
     SELECT is_challenger, count(*) AS rows, count(DISTINCT (id, use)) AS requests,
            count(DISTINCT unit) AS units,
-           count(*) FILTER (version <> assigned_version) AS answered_by_others,
+           count(*) FILTER (is_by_other) AS answered_by_others,
            count(*) FILTER (level > 0) AS degraded, count(label) AS outcomes
     FROM assigned GROUP BY is_challenger
 """

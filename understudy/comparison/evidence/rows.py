@@ -32,6 +32,10 @@ class VersionPair:
     first_at: datetime
     last_at: datetime
 
+    @property
+    def versions(self) -> tuple[int, int]:
+        return self.shadow, self.champion
+
 
 @dataclass(frozen=True, slots=True)
 class RowCensus:

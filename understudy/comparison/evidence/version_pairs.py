@@ -1,5 +1,6 @@
 """The pairs of versions in the shadow log, of which a comparison takes one."""
 
+from understudy.comparison.decisions.own_version import candidates, own_only
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question, VersionPair
 from understudy.domain.errors import InconclusiveError, InvalidInputError
@@ -8,7 +9,7 @@ from understudy.domain.errors import InconclusiveError, InvalidInputError
 def version_pairs(reader: Engine, question: Question) -> tuple[VersionPair, ...]:
     """Return the pairs of versions in the log that fit the question, most recent first.
 
-    A shadow of the champion's own version shows noise: it is a pair only for who names it.
+    Pairs of the champion's own version, which show noise, are among them.
     """
     found = reader.rows(
         """
@@ -16,7 +17,7 @@ def version_pairs(reader: Engine, question: Question) -> tuple[VersionPair, ...]
                min(at_utc) AS first_at, max(at_utc) AS last_at
         FROM shadow
         WHERE model = $model
-          AND (shadow_version = $shadow OR ($shadow IS NULL AND shadow_version <> version))
+          AND ($shadow IS NULL OR shadow_version = $shadow)
           AND (version = $champion OR ($champion IS NULL AND arm = 'champion'))
           AND ($since IS NULL OR (date >= $since::DATE AND at_utc >= $since::TIMESTAMP))
           AND ($until IS NULL OR (date <= $until::DATE AND at_utc < $until::TIMESTAMP))
@@ -29,14 +30,16 @@ def version_pairs(reader: Engine, question: Question) -> tuple[VersionPair, ...]
 
 
 def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionPair:
-    """Return the only pair that fits.
+    """Return the only pair that fits; an A/A test fits only if its shadow is named.
 
     Raises:
         InconclusiveError: the log holds no row that fits the question.
         InvalidInputError: several pairs fit; the question must name one.
     """
+    hint = own_only(pairs, "--shadow")
+    pairs = candidates(pairs, question.shadow)
     if not pairs:
-        raise InconclusiveError(f"the shadow log holds no row of {question.model} that fits")
+        raise InconclusiveError(f"the shadow log holds no row of {question.model} that fits{hint}")
     if len(pairs) > 1:
         found = "; ".join(
             f"--shadow {each.shadow} --champion {each.champion} "
