@@ -1,0 +1,58 @@
+"""A process that collects artifacts, and kills itself at one of its removals if told so."""
+
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from registry.collect_artifacts import Collected, CollectionRequest, Collector
+from registry.decisions.actors import Actor
+from registry.store.artifacts import ArtifactStore
+from registry.store.database import open_database
+
+KEEP_REVISIONS = 2
+
+
+def collect(directory: Path) -> Collected:
+    """Collect whatever nothing needs, however young it is."""
+    engine = open_database(directory / "registry.sqlite")
+    asked = CollectionRequest(
+        model=None,
+        keep_revisions=KEEP_REVISIONS,
+        least_age=timedelta(days=-1),
+        actor=Actor("ada@lab"),
+        reason="a test",
+        dry_run=False,
+        expect_plan=None,
+        deployments={},
+        running=frozenset(),
+    )
+    artifacts = ArtifactStore(directory / "artifacts")
+    try:
+        return Collector(engine, artifacts, lambda: datetime.now(UTC)).collect(asked)
+    finally:
+        engine.dispose()
+
+
+def die_at(removal: int) -> None:
+    """Let this process be killed when it is about to remove its file of that number."""
+    left = removal
+
+    def observe(event: str, _: tuple[Any, ...]) -> None:
+        nonlocal left
+        if event == "os.remove":
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+
+    sys.addaudithook(observe)
+
+
+if __name__ == "__main__":
+    sys.stdout.write("begun\n")
+    sys.stdout.flush()
+    if len(sys.argv) > 2:
+        die_at(int(sys.argv[2]))
+    collect(Path(sys.argv[1]))
