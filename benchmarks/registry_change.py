@@ -50,13 +50,15 @@ _SPEC = VersionSpec(
 
 async def measure_changes(effort: Effort, folder: Path) -> list[Row]:
     """Compare the CPU of a change with that of one in a small registry."""
-    changes = effort.rounds * CHANGES
-    few_us = _cpu_us(_filled(folder / "few", history=FEW), changes)
-    cases = (
-        (f"change after {MANY:,} revisions", _filled(folder / "many", history=MANY)),
-        (f"change among {MODELS:,} models", _filled(folder / "models", FEW, models=MODELS)),
-    )
-    return [_row(name, _cpu_us(path, changes), few_us) for name, path in cases]
+    few = _filled(folder / "few", history=FEW)
+    cases = {
+        f"change after {MANY:,} revisions": _filled(folder / "many", history=MANY),
+        f"change among {MODELS:,} models": _filled(folder / "models", FEW, models=MODELS),
+    }
+    # All are measured in each round: other work on the machine slows them alike.
+    rounds = [[_cpu_us(path) for path in (few, *cases.values())] for _ in range(effort.rounds)]
+    few_us, *cpus_us = (min(of_one) for of_one in zip(*rounds, strict=True))
+    return [_row(name, cpu_us, few_us) for name, cpu_us in zip(cases, cpus_us, strict=True)]
 
 
 def _row(name: str, cpu_us: float, few_us: float) -> Row:
@@ -71,15 +73,15 @@ def _row(name: str, cpu_us: float, few_us: float) -> Row:
     )
 
 
-def _cpu_us(path: Path, changes: int) -> float:
+def _cpu_us(path: Path) -> float:
     engine = open_database(path)
     try:
         change = _changing(engine)
         change(0)  # statements are compiled once
         began_s = time.process_time()
-        for number in range(changes):
+        for number in range(CHANGES):
             change(number + 1)
-        return (time.process_time() - began_s) / changes * 1e6
+        return (time.process_time() - began_s) / CHANGES * 1e6
     finally:
         engine.dispose()
 

@@ -69,14 +69,16 @@ def reread(
     }
     lineages = tuple(lineage.read_all(connection))
     models = dict(sorted({**before.models, **read}.items()))
-    deployed = [each for each in models.values() if isinstance(each.current, Deployment)]
+    deployed, deployments = [], []
+    for each in models.values():
+        if isinstance(each.current, Deployment):
+            deployed.append(each)
+            deployments.append(each.current)
     return StoredState(
         identity=lineage.identity_of(connection),
         lineages=lineages,
         models=MappingProxyType(models),
-        deployments=tuple(
-            each.current for each in deployed if isinstance(each.current, Deployment)
-        ),
+        deployments=tuple(deployments),
         acting=tuple(each.acting for each in deployed if each.acting is not None),
         versions=tuple(spec for each in deployed for spec in each.versions),
         undeployed=_undeployed([each.current for each in models.values()], lineages),
@@ -105,11 +107,10 @@ def _undeployed(
     """Return the ended models: by an undeploy here, or by a restore."""
     at = {model: each.revision for each in lineages for model in each.ended}
     for revision in current:
-        if revision is None:
-            continue
-        at[revision.model] = max(at.get(revision.model, 0), revision.revision)
         if isinstance(revision, Deployment):
-            del at[revision.model]
+            at.pop(revision.model, None)
+        elif revision is not None:
+            at[revision.model] = max(at.get(revision.model, 0), revision.revision)
     return tuple(Undeployed(model, revision) for model, revision in sorted(at.items()))
 
 
