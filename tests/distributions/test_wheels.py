@@ -115,6 +115,7 @@ def test_a_source_distribution_builds_the_same_wheel(
     assert rebuilt.metadata().items() == direct.metadata().items()
 
 
+@pytest.mark.long
 def test_both_wheels_work_in_one_environment(wheels: Wheels, tmp_path: Path) -> None:
     environment = offline_environment(tmp_path / "env", wheels.client.path, wheels.serving.path)
 
@@ -126,6 +127,7 @@ def test_both_wheels_work_in_one_environment(wheels: Wheels, tmp_path: Path) -> 
     assert "Champion/challenger" in environment.run("understudy", "--help")
 
 
+@pytest.mark.long
 def test_an_editable_installation_works_beside_the_client_wheel(
     wheels: Wheels, tmp_path: Path
 ) -> None:

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry.commands import end, start
-from tests.registry.operator import Operator, running_registry
+from tests.registry.operator import Operator, running_registry, served_registry
 from tests.registry.samples import ACTOR, new_version, record_with
-from understudy.runtime.exit_codes import OK
 
 
 @pytest.fixture
@@ -51,27 +49,25 @@ async def deployer(seeded: Path) -> AsyncIterator[Operator]:
 
 @pytest.fixture
 def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yield the address of a process with fraud@1 and fraud@2, which commands use by default."""
-    process, target = start(seeded)
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
-    yield target
-    assert end(process) == OK
+    """Yield the address of a server with fraud@1 and fraud@2, which commands use by default."""
+    with served_registry(seeded) as target:
+        monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+        monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
+        yield target
 
 
 @pytest.fixture(scope="module")
-def _unchanged_process(
+def _unchanged_server(
     two_versions: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("unchanged") / "registry"
-    process, target = start(Path(shutil.copytree(two_versions, directory)))
-    yield target
-    assert end(process) == OK
+    with served_registry(Path(shutil.copytree(two_versions, directory))) as target:
+        yield target
 
 
 @pytest.fixture
-def unchanged(_unchanged_process: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def unchanged(_unchanged_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a shared `registry`, for tests that change nothing."""
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_process)
+    monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_server)
     monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
-    return _unchanged_process
+    return _unchanged_server

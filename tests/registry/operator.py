@@ -3,11 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import grpc
+from structlog.testing import capture_logs
 
 from registry.app import OpenRegistry, open_registry
 from registry.settings import RegistrySettings
@@ -126,6 +129,35 @@ async def running_server(
             finally:
                 opened.watchers.close()
                 await opened.server.stop(0.2)
+
+
+@contextmanager
+def served_registry(directory: Path, **settings: Any) -> Iterator[str]:
+    """Serve a registry over `directory` in a thread with a loop of its own; yield its address."""
+    address: Future[str] = Future()
+    told = Event()
+
+    async def serve() -> None:
+        async with running_server(directory, **settings) as (opened, _):
+            address.set_result(f"127.0.0.1:{opened.port}")
+            await asyncio.to_thread(told.wait)
+
+    with (
+        capture_logs(),  # lines of a server are no part of the output of a command
+        ThreadPoolExecutor(1, thread_name_prefix="registry") as threads,
+    ):
+        served = threads.submit(asyncio.run, serve())
+        served.add_done_callback(lambda ended: _end_waiting(address, ended))
+        try:
+            yield address.result(LIMIT_S)
+        finally:
+            told.set()
+        served.result(LIMIT_S)
+
+
+def _end_waiting(address: "Future[str]", ended: "Future[None]") -> None:
+    if not address.done():
+        address.set_exception(ended.exception() or RuntimeError("the registry ended"))
 
 
 async def failure_of(call: Any) -> grpc.aio.AioRpcError:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from registry.decisions.version_statement import VersionStatement, statement_from_document
-from tests.registry.commands import REASON, command, end, json_of, start
+from tests.registry.commands import REASON, command, json_of
+from tests.registry.operator import served_registry
 from tests.registry.samples import ACTOR
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.versions import VersionRef
@@ -34,12 +35,13 @@ def exported(two_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
     folder = tmp_path_factory.mktemp("exported")
     key = folder / "key"
     command("audit", "new-key", str(key))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("REGISTRY_SIGNING_KEY_FILE", str(key))
-        process, target = start(Path(shutil.copytree(two_versions, folder / "development")))
+    development = Path(shutil.copytree(two_versions, folder / "development"))
+    with (
+        served_registry(development, signing_key=key.read_text()) as target,
+        pytest.MonkeyPatch.context() as environment,
+    ):
         environment.setenv("UNDERSTUDY_REGISTRY", target)
         done = command("bundle", "export", "fraud@1", "--to", str(folder / "bundle"))
-        assert end(process) == OK
     assert done.exit_code == OK, done.stderr
     return Carried(folder / "bundle", key)
 
@@ -53,12 +55,11 @@ def carried(exported: Carried, tmp_path: Path) -> Carried:
 @pytest.fixture
 def production(exported: Carried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield the address of an empty registry that trusts the origin; commands use it."""
-    monkeypatch.setenv("REGISTRY_TRUSTED_ORIGINS", f"{exported.key}.pub")
-    process, target = start(tmp_path / "production")
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-    monkeypatch.setenv("UNDERSTUDY_ACTOR", IMPORTER)
-    yield target
-    assert end(process) == OK
+    trusted = f"{exported.key}.pub"
+    with served_registry(tmp_path / "production", trusted_origins=trusted) as target:
+        monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+        monkeypatch.setenv("UNDERSTUDY_ACTOR", IMPORTER)
+        yield target
 
 
 def test_a_version_is_carried_with_its_origin(production: str, carried: Carried) -> None:

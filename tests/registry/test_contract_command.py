@@ -9,11 +9,12 @@ import pytest
 from registry.decisions.refused_requests import Counted
 from registry.sent_requests import count_refused
 from tests.logs.builders import score_batch
-from tests.registry.commands import REASON, command, end, json_of, start
+from tests.registry.commands import REASON, command, json_of
+from tests.registry.operator import served_registry
 from tests.registry.samples import ACTOR
 from understudy.domain.request_contract import RequestContract
 from understudy.logs.writer import LogWriter
-from understudy.runtime.exit_codes import OK, REFUSED, USAGE
+from understudy.runtime.exit_codes import REFUSED, USAGE
 
 BEFORE = RequestContract(required_entities=("user",), entities=("user", "shop"))
 AFTER = RequestContract(required_entities=("user", "shop"), entities=("user", "shop"))
@@ -54,13 +55,12 @@ def test_a_model_without_logged_requests_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def registry(seeded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yield the address of a process with fraud@1 deployed, which commands use by default."""
-    process, target = start(seeded)
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-    monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
-    command("deploy", "fraud@1", *REASON)
-    yield target
-    assert end(process) == OK
+    """Yield the address of a server with fraud@1 deployed, which commands use by default."""
+    with served_registry(seeded) as target:
+        monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+        monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
+        command("deploy", "fraud@1", *REASON)
+        yield target
 
 
 def test_a_contract_is_shown_and_changed_on_purpose(registry: str, tmp_path: Path) -> None:
@@ -110,21 +110,18 @@ def test_status_and_versions_show_their_part_of_requests(registry: str) -> None:
 def test_a_contract_edited_in_the_database_is_found_by_the_audit(
     seeded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process, target = start(seeded)
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-    command("deploy", "fraud@1", *REASON)
-    end(process)
+    with served_registry(seeded) as target:
+        monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+        command("deploy", "fraud@1", *REASON)
     with sqlite3.connect(seeded / "registry.sqlite") as database:
         database.execute("DROP TRIGGER revisions_no_update")
         database.execute(
             "UPDATE revisions SET contract_json = replace(contract_json, '\"seen_version\":2', '\"seen_version\":1')"
         )
     database.close()
-    process, target = start(seeded)
-    monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-
-    audit = command("audit", "list")
-    end(process)
+    with served_registry(seeded) as target:
+        monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
+        audit = command("audit", "list")
 
     assert audit.exit_code == 1
     assert "revision 1 of fraud" in audit.stderr

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from registry.cli.commands import app
+from tests.in_process import run_command
 from tests.registry.commands import end, start
 from tests.registry.operator import LIMIT_S
 from tests.registry.samples import ACTOR
@@ -16,6 +18,7 @@ from understudy.domain.changes import DeployChampion, SetCanary
 from understudy.runtime.exit_codes import OK, UNAVAILABLE, USAGE
 
 
+@pytest.mark.long
 @pytest.mark.fault
 def test_a_killed_registry_keeps_answered_changes(seeded: Path) -> None:
     process, target = start(seeded)
@@ -59,16 +62,9 @@ def test_an_open_watch_does_not_delay_the_shutdown(seeded: Path) -> None:
 def test_bad_settings_end_before_a_port_is_bound(
     tmp_path: Path, variables: dict[str, str], says: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "registry", "serve", "--dir", str(tmp_path / "data")],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_S,
-    )
+    done = run_command(app, "serve", "--dir", str(tmp_path / "data"), environment=variables)
 
-    assert done.returncode == USAGE
+    assert done.exit_code == USAGE
     assert says in done.stderr
     assert not (tmp_path / "data").exists()
 

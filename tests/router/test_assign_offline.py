@@ -8,6 +8,8 @@ from google.protobuf.json_format import MessageToJson
 
 from registry.cli.output import print_history
 from router.cli.assign_offline import assigned_arms
+from router.cli.commands import app
+from tests.in_process import run_command
 from tests.router.command_line import run_router
 from tests.router.samples import deployment, spec
 from tests.router.world import open_world
@@ -41,10 +43,10 @@ async def test_the_command_agrees_with_a_live_router(saved: Path) -> None:
         )
         answers = [await world.score("any", unit_key=unit) for unit in UNITS]
 
-    done = run_router("assign", "--deployment", str(saved), given="\n".join(UNITS) + "\n")
+    done = run_command(app, "assign", "--deployment", str(saved), given="\n".join(UNITS) + "\n")
 
     printed = [line.split("\t") for line in done.stdout.splitlines()]
-    assert done.returncode == OK, done.stderr
+    assert done.exit_code == OK, done.stderr
     assert [(unit, int(version)) for unit, _, version in printed] == [
         (unit, answer.served_by.version) for unit, answer in zip(UNITS, answers, strict=True)
     ]
@@ -60,9 +62,9 @@ def test_the_output_of_the_registrys_history_can_be_read(
     file = tmp_path / "revision.json"
     file.write_text(json.dumps(json.loads(capsys.readouterr().out)[0]["deployment"]))
 
-    done = run_router("assign", "--deployment", str(file), given="u1")
+    done = run_command(app, "assign", "--deployment", str(file), given="u1")
 
-    assert done.returncode == OK, done.stderr
+    assert done.exit_code == OK, done.stderr
     assert done.stdout.startswith("u1\t")
 
 
@@ -89,9 +91,11 @@ def test_windows_line_ends_are_not_part_of_a_key() -> None:
 def test_input_that_cannot_be_assigned_is_reported_in_one_line(
     saved: Path, words: tuple[str, ...], given: str, code: int, named: str
 ) -> None:
-    done = run_router("assign", *(str(saved) if w == "SAVED" else w for w in words), given=given)
+    done = run_command(
+        app, "assign", *(str(saved) if w == "SAVED" else w for w in words), given=given
+    )
 
-    assert done.returncode == code
+    assert done.exit_code == code
     assert named in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -100,9 +104,9 @@ def test_an_edited_revision_is_refused(saved: Path) -> None:
     content = json.loads(saved.read_text())
     saved.write_text(json.dumps({**content, "salt": "another"}))
 
-    done = run_router("assign", "--deployment", str(saved), given="u1")
+    done = run_command(app, "assign", "--deployment", str(saved), given="u1")
 
-    assert done.returncode == USAGE
+    assert done.exit_code == USAGE
     assert "digest" in done.stderr
 
 

@@ -69,6 +69,7 @@ async def _until_well(
     assert await _troubles(router) == []
 
 
+@pytest.mark.long
 async def test_a_damaged_store_costs_a_level_and_no_call_until_it_is_well(
     original: Path, folder: Path, tmp_path: Path
 ) -> None:

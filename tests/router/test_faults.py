@@ -177,6 +177,7 @@ async def test_a_killed_worker_is_replaced_and_retries_hide_it(tmp_path: Path) -
     assert traffic.failures == [], "the client retries what no worker has answered"
 
 
+@pytest.mark.long
 async def test_a_router_told_to_stop_answers_all_calls_it_has_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

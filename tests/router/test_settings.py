@@ -4,9 +4,10 @@ import os
 
 import pytest
 
+from router.cli.commands import app
 from router.settings import RouterSettings
 from router.workers import worker_environment
-from tests.router.command_line import run_router
+from tests.in_process import run_command
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.runtime.exit_codes import USAGE
@@ -43,9 +44,11 @@ def _places(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_invalid_setting_stops_the_start_with_64_and_its_name(
     variable: str, value: str, named: str
 ) -> None:
-    ended = run_router("serve", environment={**PLACES, "ROUTER_LOG_KEY": KEY, variable: value})
+    environment = {**PLACES, "ROUTER_LOG_KEY": KEY, variable: value}
 
-    assert ended.returncode == USAGE
+    ended = run_command(app, "serve", environment=environment)
+
+    assert ended.exit_code == USAGE
     assert named in ended.stderr
     assert "Traceback" not in ended.stderr
 

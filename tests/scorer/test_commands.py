@@ -13,7 +13,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from scorer.commands import app
 from tests.artifact.models import doubling_model
+from tests.in_process import run_command
 from tests.scorer.conftest import StartScorer
 from tests.scorer.serving import infer_request
 from tests.scorer.test_faults import caller, rows
@@ -30,6 +32,12 @@ async def scorer(*arguments: str, **env: str) -> tuple[int | None, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+def refusal(*words: str, **environment: str) -> tuple[int, str, str]:
+    """Run a command that ends before it serves, in this process."""
+    ended = run_command(app, *words, environment=environment)
+    return ended.exit_code, ended.stdout, ended.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "words"),
     [
@@ -39,10 +47,10 @@ async def scorer(*arguments: str, **env: str) -> tuple[int | None, str, str]:
         (("--name", "m", "--metrics-port", "70000"), {}, ("--metrics-port", "70000")),
     ],
 )
-async def test_bad_settings_end_with_64_and_a_line_that_names_them(
+def test_bad_settings_end_with_64_and_a_line_that_names_them(
     arguments: tuple[str, ...], env: dict[str, str], words: tuple[str, ...]
 ) -> None:
-    code, _, err = await scorer("serve", "nowhere.onnx", *arguments, **env)
+    code, _, err = refusal("serve", "nowhere.onnx", *arguments, **env)
 
     assert code == 64
     assert len(err.strip().splitlines()) == 1
@@ -50,8 +58,8 @@ async def test_bad_settings_end_with_64_and_a_line_that_names_them(
         assert word in err
 
 
-async def test_host_settings_do_not_affect_a_scorer() -> None:
-    code, out, _ = await scorer(
+def test_host_settings_do_not_affect_a_scorer() -> None:
+    code, out, _ = refusal(
         *("serve", "x", "--name", "m", "--print-settings", "--output", "json"),
         SCORER_HOST_REPLICAS="2",
     )
@@ -60,8 +68,8 @@ async def test_host_settings_do_not_affect_a_scorer() -> None:
     assert json.loads(out)["max_batch_rows"] == 256
 
 
-async def test_host_settings_that_contradict_each_other_are_refused() -> None:
-    code, _, err = await scorer(
+def test_host_settings_that_contradict_each_other_are_refused() -> None:
+    code, _, err = refusal(
         *("host", "--dir", "nowhere"), SCORER_HOST_DRAIN_GRACE_S="20", SCORER_HOST_KILL_AFTER_S="10"
     )
 
@@ -69,8 +77,8 @@ async def test_host_settings_that_contradict_each_other_are_refused() -> None:
     assert "drain_grace_s must be below kill_after_s" in err
 
 
-async def test_a_setting_without_effect_is_refused() -> None:
-    code, _, err = await scorer(
+def test_a_setting_without_effect_is_refused() -> None:
+    code, _, err = refusal(
         *("serve", "nowhere.onnx", "--name", "m"),
         SCORER_MEMORY_PATTERN="true",
         SCORER_INTER_OP_THREADS="2",
@@ -80,8 +88,8 @@ async def test_a_setting_without_effect_is_refused() -> None:
     assert "memory_pattern needs inter_op_threads = 1" in err
 
 
-async def test_a_missing_artifact_ends_with_64(tmp_path: Path) -> None:
-    code, out, err = await scorer(
+def test_a_missing_artifact_ends_with_64(tmp_path: Path) -> None:
+    code, out, err = refusal(
         "serve", str(tmp_path / "no.onnx"), "--name", "m", "--listen", f"unix:{tmp_path}/s"
     )
 

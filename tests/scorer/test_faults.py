@@ -123,6 +123,7 @@ async def test_a_hung_scorer_is_noticed_and_replaced(
     assert (await infer(after.address) == 2).all()
 
 
+@pytest.mark.long
 async def test_an_unreachable_scorer_is_replaced(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
@@ -186,6 +187,7 @@ async def test_bytes_corrupted_by_the_registry_are_refused(
     assert sha256 in process.last_error
 
 
+@pytest.mark.long
 async def test_a_refused_champion_is_tried_again_after_a_while(
     registry: FakeRegistry, start_host: StartHost, artifact: Path
 ) -> None:
@@ -203,6 +205,7 @@ async def test_a_refused_champion_is_tried_again_after_a_while(
     assert (await infer(process.address) == 2).all()
 
 
+@pytest.mark.long
 async def test_a_copy_corrupted_on_disk_is_fetched_again(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:

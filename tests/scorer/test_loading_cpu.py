@@ -253,6 +253,7 @@ async def test_loading_and_serving_are_divided_until_the_version_is_ready(
     await until_all_have_all(host.pid, *(process.pid for process in processes))
 
 
+@pytest.mark.long
 @two_cpus
 @pytest.mark.fault
 @pytest.mark.parametrize("load_ends", ["killed", "stuck", "withdrawn"])
@@ -285,6 +286,7 @@ async def test_all_cpus_are_restored_when_a_load_fails(
     await until_all_have_all(host.pid, beside.stays_pid)
 
 
+@pytest.mark.long
 @two_cpus
 @pytest.mark.fault
 async def test_all_cpus_are_restored_when_a_version_is_refused(
@@ -301,6 +303,7 @@ async def test_all_cpus_are_restored_when_a_version_is_refused(
     await until_all_have_all(host.pid, beside.stays_pid)
 
 
+@pytest.mark.long
 @two_cpus
 async def test_the_division_can_be_turned_off(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path

@@ -253,6 +253,7 @@ async def test_a_scorer_that_loads_next_to_others_leaves_its_idle_class_when_rea
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 0
 
 
+@pytest.mark.long
 async def test_loading_on_idle_cpus_only_can_be_turned_off(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
     assert again.served_by.version == kept.served_by.version
 
 
+@pytest.mark.long
 async def test_a_demo_that_cannot_start_reports_the_cause(tmp_path: Path) -> None:
     async with running("demo", "--dir", str(tmp_path / "d"), ROUTER_WORKERSS="2") as process:
         output = await output_of(process)
@@ -149,6 +150,7 @@ async def test_ctrl_c_in_the_middle_of_a_demo_stops_every_process(tmp_path: Path
     assert process.returncode == exit_codes.INTERRUPTED
 
 
+@pytest.mark.long
 async def test_up_restarts_a_registry_that_died(
     tmp_path: Path, unused_address: Callable[[], str]
 ) -> None:
@@ -180,7 +182,9 @@ async def test_up_restarts_a_registry_that_died(
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM]
+)
 async def test_up_serves_until_told_to_stop(
     tmp_path: Path, number: signal.Signals, unused_address: Callable[[], str]
 ) -> None:

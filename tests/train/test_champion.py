@@ -6,12 +6,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from tests.registry.commands import end, start
+from tests.registry.operator import served_registry
 from tests.train.repository import AUTHOR, Repository, describe, make_repository, numbers, rows_of
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
 from understudy.domain.errors import InvalidInputError, RefusedError
-from understudy.runtime.exit_codes import OK
 
 TWO = ("user@1:visits", "user@1:amount")
 
@@ -23,9 +22,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, target = start(tmp_path_factory.mktemp("registry"))
-    yield target
-    assert end(process) == OK
+    with served_registry(tmp_path_factory.mktemp("registry")) as target:
+        yield target
 
 
 @pytest.mark.long

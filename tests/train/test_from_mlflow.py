@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.registry.commands import end, start
+from tests.registry.operator import served_registry
 from tests.train.repository import AUTHOR, FEATURES, make_repository, numbers, rows_of
 from tests.train.test_exporters import LIMIT_S, PYTHON, ROOT
 from understudy.control.client import RegistryClient
@@ -81,9 +81,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, target = start(tmp_path_factory.mktemp("registry"))
-    yield target
-    assert end(process) == OK
+    with served_registry(tmp_path_factory.mktemp("registry")) as target:
+        yield target
 
 
 def imported(
