@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.domain.probabilities import LEAST_PROBABILITY
 from understudy.provenance.metrics import LEVEL, RESAMPLES, Floats, mean_interval
-
-_LEAST_PROBABILITY = 1e-15  # of the true class, so that the log loss is finite
 
 
 def regression_metrics(
@@ -76,7 +75,7 @@ def multiclass_metrics(
     given = np.take_along_axis(scores, columns[:, None], axis=1)[:, 0]
     means = {
         "accuracy": (scores.argmax(axis=1) == columns).astype(np.float64),
-        "log_loss": -np.log(np.clip(given, _LEAST_PROBABILITY, 1.0)),
+        "log_loss": -np.log(np.clip(given, LEAST_PROBABILITY, 1.0)),
     }
     return _metrics(means, dataset=dataset, seed=seed, slice_name=slice_name)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.domain.probabilities import LEAST_PROBABILITY
 from understudy.statistics.groups import Groups, share_without_groups
 from understudy.statistics.measures import Number, PairedMeasure, paired_mean
 from understudy.statistics.paired import mean_of
@@ -12,7 +13,6 @@ from understudy.statistics.units import PART_ROWS, Floats, Units, effective_unit
 
 RELIABILITY_BINS = 10
 CLIPPED_BY = 1e-5  # float32 rounds sums of probabilities by less
-_CLIP = 1e-15  # a wrong probability of 0 or 1 would have an infinite logarithmic score
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def calibration_of(
 
 
 def _log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    safe = np.clip(scores, _CLIP, 1 - _CLIP)
+    safe = np.clip(scores, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     losses: NDArray[np.float64] = -(truth * np.log(safe) + (1 - truth) * np.log1p(-safe))
     return losses
 

@@ -1,5 +1,7 @@
 """The sums over units that measures of arms are made of, as a query over the table `assigned`."""
 
+from understudy.domain.probabilities import LEAST_PROBABILITY
+
 _OF_ROW = {
     "rows": "1",
     "weight": "weight",
@@ -9,7 +11,7 @@ _OF_ROW = {
     "fallen": "CASE WHEN level > 1 THEN weight ELSE 0 END",
     "total_us": "weight * total_us",
 }
-_LIKELY = "greatest(1e-15, least(1 - 1e-15, score))"
+_LIKELY = f"greatest({LEAST_PROBABILITY!r}, least(1 - {LEAST_PROBABILITY!r}, score))"
 _OF_OUTCOME = {
     "outcomes": "1",
     "outcome_weight": "weight",
