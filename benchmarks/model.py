@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import make_classification
 from sklearn.ensemble import GradientBoostingClassifier
 
-from stack.conversion import convert, write_artifact
+from benchmarks.conversion import convert, write_artifact
 
 MODEL = "bench"
 VIEW = "bench_features"

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from stack.conversion import INPUT, PROBABILITIES
+from benchmarks.conversion import INPUT, PROBABILITIES
 from understudy.control import wire
 from understudy.control.report_wire import scorer_from_wire
 from understudy.domain.deployments import Deployment

@@ -1,32 +1,22 @@
-"""The provenance records of the demo's versions, captured from facts."""
+"""The author's part of the demo: trainings recorded by `understudy.train`, as any author has them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import distributions
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stack.conversion import GOLDEN_TOLERANCE
-from stack.training import CONVERSION_TOLERANCE, KEPT_SHARE, SEED, Patients, Trained
+from stack.data_directory import DataDirectory
+from stack.training import CONVERSION_TOLERANCE, KEPT_SHARE, MODEL, SEED, Candidate, Patients, fit
+from understudy import train
 from understudy.control.identity import default_actor
 from understudy.domain.features import FeatureView
 from understudy.domain.margins import Margins, Measure
-from understudy.provenance.capture import (
-    CodeFacts,
-    EvaluationFacts,
-    capture_provenance,
-    compare_with_champion,
-    conversion_facts,
-    dataset_facts,
-)
-from understudy.provenance.code_facts import InstalledCode
-from understudy.provenance.estimator_facts import parameter_facts, seed_facts
-from understudy.provenance.metrics import classifier_metrics
 from understudy.runtime.distribution import SERVING
+from understudy.runtime.transport.transport import Transport
 
 THRESHOLD = 0.5
 MARGINS = Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.02, Measure.BRIER: 0.01})  # of the verdict
@@ -36,73 +26,76 @@ _LABEL = "1: the biopsy of the mass was malignant; 0: benign"
 # The samples were collected from 1984 on; the data set was donated in November 1995.
 _WINDOW = (datetime(1984, 1, 1, tzinfo=UTC), datetime(1995, 11, 1, tzinfo=UTC))
 _REVALIDATE_AFTER = timedelta(days=365)
-_CODE = InstalledCode(SERVING, ("stack", "understudy"))
+_CODE = train.InstalledCode(SERVING, ("stack", "understudy"))
 # The demo has one person at the keyboard; the second pair of eyes is played.
 APPROVER = "demo-reviewer"
 
 
 @dataclass(frozen=True, slots=True)
-class Champion:
-    """The version that later versions are compared with."""
+class Author:
+    """The facts that are the same for all trainings of the demo."""
 
-    ref: str  # e.g. cancer@1
-    auc: float
+    directory: DataDirectory
+    patients: Patients
+    view: FeatureView
+    registry: str  # HOST:PORT
+    access: Transport | None = None  # None: as commands find it
+    champion: str | None = train.AS_DEPLOYED  # to measure beside; None: there is none
 
+    def trained(self, candidate: Candidate) -> train.Run:
+        """Train, convert, prove and measure, also the champion; the caller closes the run.
 
-def complete_record(
-    trained: Trained,
-    patients: Patients,
-    *,
-    view: FeatureView,
-    lockfile: Path,
-    champion: Champion | None,
-    today: date,
-) -> dict[str, Any]:
-    """Return the complete record of `trained`; `champion` is None for the first version."""
-    training = _dataset("training patients", patients, patients.training_rows)
-    evaluation = _dataset("kept patients", patients, patients.kept_rows)
-    metrics = _metrics(trained, patients, dataset=evaluation["content"])
-    return capture_provenance(
-        artifact_dir=trained.artifact,
-        parameters=parameter_facts(trained.model),
-        seeds=seed_facts(trained.model, {"split": SEED}),
-        run=trained.run,
-        training=training,
-        evaluation=evaluation,
-        split={
-            "method": "stratified",
-            "seed": SEED,
-            "description": f"{KEPT_SHARE:.0%} of the patients kept, stratified by diagnosis",
-        },
-        feature_set=[f"{view}:{feature.name}" for feature in view.features],
-        views=[view],
-        facts=EvaluationFacts(
-            metrics=metrics,
-            threshold=THRESHOLD,
-            comparison=None
-            if champion is None
-            else compare_with_champion(champion.ref, metrics[0], champion.auc),
-        ),
-        conversion=conversion_facts(
-            trained.original_scores, trained.converted_scores, tolerance=CONVERSION_TOLERANCE
-        ),
-        code=CodeFacts(Path(__file__).parent, "stack.demo", _CODE),
-        people={
-            "owner": "demo",
-            "author": default_actor(),
-            "contact": default_actor(),
-            "approver": APPROVER,
-        },
-        policy={
-            "intended_use": "Demonstrates Understudy; not for decisions about patients",
-            "decision_threshold": THRESHOLD,
-            "fallback_score": float(patients.is_malignant[patients.training_rows].mean()),
-            "revalidate_by": today + _REVALIDATE_AFTER,
-            "licence": _LICENCE,
-        },
-        golden_tolerance=GOLDEN_TOLERANCE,
-        lockfile=lockfile,
-    )
+        A copy of the artifact stays below `training/`.
+
+        Raises:
+            UnavailableError: the registry does not answer.
+        """
+        with ExitStack() as closing:
+            run = closing.enter_context(self._started())
+            x, y = self.patients.features, self.patients.is_malignant
+            training, kept = self.patients.training_rows, self.patients.kept_rows
+            model = fit(candidate, self.patients)
+            run.data(
+                (x[training], y[training]),
+                (x[kept], y[kept]),
+                window=_WINDOW,
+                labels_matured_at=_WINDOW[1],
+                split="stratified",
+                seed=SEED,
+                uri=_SOURCE,
+                label=_LABEL,
+                description=f"{KEPT_SHARE:.0%} of the patients kept, stratified by diagnosis",
+            )
+            run.model(model, tolerance=CONVERSION_TOLERANCE)
+            run.evaluate(threshold=THRESHOLD, seed=SEED, champion=self.champion)
+            run.policy(
+                intended_use="Demonstrates Understudy; not for decisions about patients",
+                decision_threshold=THRESHOLD,
+                fallback_score=float(y[training].mean()),
+                revalidate_by=datetime.now(UTC).date() + _REVALIDATE_AFTER,
+                licence=_LICENCE,
+            )
+            copytree(run.artifact_dir, self.directory.training / "artifacts" / candidate.part)
+            closing.pop_all()
+            return run
+
+    def _started(self) -> train.Run:
+        return train.start_run(
+            MODEL,
+            features=[f"{self.view}:{feature.name}" for feature in self.view.features],
+            seeds={"split": SEED},
+            views=self.directory.training / "views.yaml",
+            lockfile=self.directory.training / "environment.lock",
+            registry=self.registry,
+            access=self.access,
+            owner="demo",
+            author=default_actor(),
+            contact=default_actor(),
+            approver=APPROVER,
+            directory=Path(__file__).parent,
+            entry_point="stack.demo",
+            installed=_CODE,
+        )
 
 
 def without_fields(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
@@ -117,35 +110,7 @@ def without_fields(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str,
     return copy
 
 
-def auc_of(record: Mapping[str, Any]) -> float:
-    """Return the area under the ROC curve stated in `record`."""
-    values = {metric["name"]: metric["value"] for metric in record["evaluation"]["metrics"]}
-    return float(values["auc"])
-
-
 def write_lockfile(path: Path) -> None:
     """Write name and version of every installed distribution: the actual environment."""
     pins = {f"{each.metadata['Name']}=={each.version}" for each in distributions()}
     path.write_text("\n".join(sorted(pins, key=str.lower)) + "\n")
-
-
-def _dataset(name: str, patients: Patients, rows: NDArray[np.int64]) -> dict[str, Any]:
-    return dataset_facts(
-        name,
-        uri=_SOURCE,
-        arrays=(patients.features[rows], patients.is_malignant[rows]),
-        rows=len(rows),
-        window=_WINDOW,
-        label=_LABEL,
-        labels_matured_at=_WINDOW[1],
-    )
-
-
-def _metrics(trained: Trained, patients: Patients, *, dataset: str) -> list[dict[str, Any]]:
-    return classifier_metrics(
-        patients.is_malignant[patients.kept_rows],
-        trained.converted_scores,
-        dataset=dataset,
-        threshold=THRESHOLD,
-        seed=SEED,
-    )

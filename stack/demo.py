@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
 
+from stack.author import MARGINS, THRESHOLD, Author, write_lockfile
 from stack.data_directory import DataDirectory, checked_directory
 from stack.decisions.demo_checks import Facts, judge
 from stack.demo_report import DemoReport
@@ -19,15 +20,7 @@ from stack.evidence import (
     rows_by_arm,
 )
 from stack.processes import ROUTER, Stack, loopback_addresses, open_stack, router_process
-from stack.provenance import (
-    MARGINS,
-    THRESHOLD,
-    Champion,
-    auc_of,
-    complete_record,
-    without_fields,
-    write_lockfile,
-)
+from stack.register_versions import register_versions
 from stack.rollout import Operator
 from stack.router_books import read_books
 from stack.traffic import Traffic, open_traffic
@@ -36,9 +29,7 @@ from stack.training import (
     ENTITY,
     MODEL,
     Patients,
-    Trained,
     load_patients,
-    train,
     write_features,
     write_views,
 )
@@ -56,12 +47,12 @@ from understudy.features.stores import open_writer
 from understudy.features.views import load_views
 from understudy.runtime import exit_codes
 from understudy.runtime.terminal.output_option import Format
+from understudy.runtime.transport.transport import Transport
 
 WORKERS = 2
 CALLS_PER_STAGE = 1_000
 CANARY_BP = 1_000
 CHAMPION, CHALLENGER, SHADOW = 1, 2, 3  # versions, in the order of registration
-_LEFT_OUT = ("data.training.content", "code.source", "people.approver")  # of the refused record
 _MIRROR_LIMIT_S = 30.0
 _OUTCOMES_PER_CALL = 1_000
 _POLL_S = 0.1
@@ -70,12 +61,15 @@ _TEMPORARY = "understudy-demo-"  # start of the folder's name
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The results of training, before any process runs."""
+    """The files of the demo, before any process runs."""
 
     directory: DataDirectory
     patients: Patients
-    trained: tuple[Trained, ...]
     view: FeatureView
+
+    def author(self, registry: str, access: Transport | None = None) -> Author:
+        """Return the author who registers at `registry`; without access, as commands find it."""
+        return Author(self.directory, self.patients, self.view, registry, access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +123,18 @@ async def _stay_with(code: int, stack: Stack) -> int:
 
 
 def prepare(directory: DataDirectory, report: DemoReport) -> Prepared:
-    """Train and convert the three models; write views, features and the lockfile."""
-    report.begin("Train on scikit-learn's breast-cancer data; convert to ONNX")
+    """Write views, features and the lockfile; load the features."""
+    report.begin("Load the features of scikit-learn's breast-cancer data")
     patients = load_patients()
     directory.training.mkdir(parents=True)
-    trained = tuple(
-        train(each, patients, directory.training / "artifacts" / each.part) for each in CANDIDATES
-    )
     write_views(directory.training / "views.yaml", patients)
     measured_at = datetime.now(UTC) - timedelta(days=1)
     write_features(directory.training / "features.parquet", patients, measured_at=measured_at)
     write_lockfile(directory.training / "environment.lock")
-    report.trained(patients, trained)
+    report.read(patients)
     (view,) = load_views(directory.training / "views.yaml")
     _load_features(directory, view)
-    return Prepared(directory, patients, trained, view)
+    return Prepared(directory, patients, view)
 
 
 async def perform(
@@ -152,7 +143,16 @@ async def perform(
     """Register, deploy, send traffic, change the deployment; return the counts."""
     with RegistryClient(stack.addresses.registry, access=stack.access.operator) as registry:
         operator = Operator(registry, stack.directory.router)
-        gate_refused = await _register(operator, prepared, report)
+        report.begin("Train, convert to ONNX, register: the gate requires complete provenance")
+        author = prepared.author(stack.addresses.registry, stack.access.operator)
+        gate_refused = await register_versions(
+            operator,
+            author,
+            report,
+            CANDIDATES,
+            champion=DeployChampion(CHAMPION),
+            shows_refusal=True,
+        )
         traffic = await _roll_out(operator, stack, prepared, report, rate_per_s=rate_per_s)
         outcomes_sent = await _send_outcomes(stack, prepared, traffic)
         deployments = await operator.revisions()
@@ -179,33 +179,6 @@ async def perform(
     return facts, compare(logs, question, Plan(threshold=THRESHOLD), written=lambda _: written)
 
 
-async def _register(operator: Operator, prepared: Prepared, report: DemoReport) -> bool:
-    """Register three versions; return whether the gate refused the incomplete record before."""
-    report.begin("Register: the gate requires complete provenance")
-    lockfile = prepared.directory.training / "environment.lock"
-    champion: Champion | None = None
-    gate_refused = False
-    for trained in prepared.trained:
-        record = complete_record(
-            trained,
-            prepared.patients,
-            view=prepared.view,
-            lockfile=lockfile,
-            champion=champion,
-            today=datetime.now(UTC).date(),
-        )
-        if champion is None:
-            partial = without_fields(record, _LEFT_OUT)
-            findings = await operator.check(trained.artifact, partial, prepared.view)
-            report.refused(_LEFT_OUT, findings)
-            gate_refused = bool(findings)
-        reason = f"{trained.candidate.part}: {trained.candidate.describe}"
-        number = await operator.register(trained.artifact, record, prepared.view, reason=reason)
-        report.registered(f"{MODEL}@{number}", reason)
-        champion = champion or Champion(f"{MODEL}@{number}", auc_of(record))
-    return gate_refused
-
-
 async def _roll_out(
     operator: Operator,
     stack: Stack,
@@ -214,9 +187,8 @@ async def _roll_out(
     *,
     rate_per_s: float,
 ) -> Traffic:
-    """Deploy, then change the deployment under traffic; return the traffic."""
-    report.begin("Deploy, and change the deployment under traffic")
-    await operator.change(DeployChampion(CHAMPION), reason="first champion")
+    """Change the deployment under traffic; return the traffic."""
+    report.begin("Change the deployment under traffic")
     shadowed = await operator.change(
         SetShadow(SHADOW, 10_000, margins=MARGINS), reason="rehearse the MLP"
     )

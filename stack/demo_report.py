@@ -12,7 +12,7 @@ from stack.decisions.demo_checks import Call, Check, Facts
 from stack.processes import Stack
 from stack.rollout import Finding
 from stack.traffic import Traffic
-from stack.training import CONVERSION_TOLERANCE, MODEL, Patients, Trained
+from stack.training import CONVERSION_TOLERANCE, MODEL, Candidate, Patients
 from stack.up import show_addresses
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.render.number_texts import number_text
@@ -76,23 +76,17 @@ class DemoReport:
     def prepared(self, directory: DataDirectory) -> None:
         self._screen.say(f"Files go below {directory.root}; deleting it deletes them.")
 
-    def trained(self, patients: Patients, trained: Sequence[Trained]) -> None:
+    def read(self, patients: Patients) -> None:
         self._screen.say(
             f"{len(patients.features)} patients, {len(patients.feature_names)} features; "
             f"{len(patients.training_rows)} to train on, {len(patients.kept_rows)} kept for "
             "evaluation and traffic. The score is the probability of malignancy."
         )
-        accepted = f"(accepted: {CONVERSION_TOLERANCE:.0e})"
-        self._screen.table(
-            ("part", "model", "largest difference of ONNX (float32) from scikit-learn"),
-            [
-                (
-                    each.candidate.part,
-                    each.candidate.describe,
-                    f"{each.largest_difference:.1e} {accepted}",
-                )
-                for each in trained
-            ],
+
+    def trained(self, candidate: Candidate, largest_difference: float) -> None:
+        self._screen.say(
+            f"{candidate.part}: {candidate.describe}; ONNX (float32) differs from scikit-learn by "
+            f"{largest_difference:.1e} at most (accepted: {CONVERSION_TOLERANCE:.0e})"
         )
 
     def started(self, stack: Stack) -> None:
@@ -108,8 +102,8 @@ class DemoReport:
         rows = [(each.field, each.read, each.wanted) for each in findings]
         self._screen.table(("field", "read", "wanted"), rows)
 
-    def registered(self, ref: str, reason: str) -> None:
-        self._screen.say(f"registered {ref}, {reason}")
+    def registered(self, ref: str) -> None:
+        self._screen.say(f"registered {ref}")
 
     @contextmanager
     def progress(self, *, total: int) -> Iterator[StageProgress]:

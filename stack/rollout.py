@@ -1,4 +1,4 @@
-"""The operator's part of the demo: register, deploy, shadow, canary, promote, roll back."""
+"""The operator's part of the demo: deploy, shadow, canary, promote, roll back."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from understudy.control.report_wire import withheld_from_wire
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.changes import Change
 from understudy.domain.deployments import Deployment
-from understudy.domain.errors import RefusedError, UnavailableError
+from understudy.domain.errors import UnavailableError
 from understudy.domain.features import FeatureView
 from understudy.domain.margins import WrittenMargins
 from understudy.registry.v1 import registry_pb2 as pb
@@ -44,24 +44,16 @@ class Operator:
         self, artifact: Path, record: dict[str, Any], view: FeatureView
     ) -> list[Finding]:
         """Return the gate's findings about `record` without registering anything."""
-        asked = _new_version(artifact, record, view, reason="demo: an incomplete record")
+        asked = NewVersion(
+            model=MODEL,
+            artifact_dir=artifact,
+            provenance_json=json.dumps(record),
+            views=(view,),
+            score_output=SCORE_OUTPUT,
+            reason="demo: an incomplete record",
+        )
         answer = await asyncio.to_thread(self._registry.register, asked)
         return [Finding(each.field, each.read, each.wanted) for each in answer.report.findings]
-
-    async def register(
-        self, artifact: Path, record: dict[str, Any], view: FeatureView, *, reason: str
-    ) -> int:
-        """Register a version; return its number.
-
-        Raises:
-            RefusedError: the gate refused it.
-        """
-        asked = _new_version(artifact, record, view, reason=reason)
-        answer = await asyncio.to_thread(self._registry.register, asked)
-        if not answer.HasField("version"):
-            findings = "; ".join(f"{each.field}: {each.wanted}" for each in answer.report.findings)
-            raise RefusedError(f"the gate refused {reason}: {findings}")
-        return answer.version.ref.number
 
     async def change(self, change: Change, *, reason: str) -> int:
         """Create the next revision; return its number."""
@@ -115,16 +107,3 @@ class Operator:
                 str(withheld_from_wire(part)) for state in states for part in state.withheld
             ]
         return open_points
-
-
-def _new_version(
-    artifact: Path, record: dict[str, Any], view: FeatureView, *, reason: str
-) -> NewVersion:
-    return NewVersion(
-        model=MODEL,
-        artifact_dir=artifact,
-        provenance_json=json.dumps(record),
-        views=(view,),
-        score_output=SCORE_OUTPUT,
-        reason=reason,
-    )

@@ -1,4 +1,4 @@
-"""The models of the demo: three classifiers of scikit-learn's breast-cancer data, as artifacts.
+"""The models of the demo: three classifiers of scikit-learn's breast-cancer data.
 
 569 patients, 30 measurements each. The score is the probability of malignancy, the class that
 matters for decisions; in the data set it is class 0 ("malignant"), so labels are inverted here: 1 is
@@ -25,18 +25,15 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from stack.conversion import PROBABILITIES, convert, converted_scores, write_artifact
 from understudy.domain.versions import ScoreOutput
-from understudy.provenance.capture import StartedRun, start_run
 
 MODEL = "cancer"
 ENTITY = "patient"
 VIEW = "patient"
-SCORE_OUTPUT = ScoreOutput(PROBABILITIES, 1)
+SCORE_OUTPUT = ScoreOutput("probabilities", 1)
 SEED = 20261
 KEPT_SHARE = 0.4  # share of the patients for evaluation and traffic, never for training
 CONVERSION_TOLERANCE = 1e-4  # float32 against scikit-learn's float64
-_GOLDEN_ROWS = 16
 _MAX_AGE_S = 400 * 86_400.0
 
 
@@ -82,22 +79,6 @@ CANDIDATES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A fitted candidate and its artifact."""
-
-    candidate: Candidate
-    model: ClassifierMixin
-    artifact: Path  # folder
-    run: StartedRun
-    original_scores: NDArray[np.float64]  # of the kept patients, by scikit-learn
-    converted_scores: NDArray[np.float64]  # the same, by ONNX Runtime
-
-    @property
-    def largest_difference(self) -> float:
-        return float(np.abs(self.original_scores - self.converted_scores).max())
-
-
 def load_patients() -> Patients:
     """Return the data and the split, which are the same on every call."""
     source = load_breast_cancer()
@@ -117,22 +98,13 @@ def load_patients() -> Patients:
     )
 
 
-def train(candidate: Candidate, patients: Patients, folder: Path) -> Trained:
-    """Fit, convert, compare on the kept rows, and write the artifact to `folder`."""
-    run = start_run(builder="understudy demo")
+def fit(candidate: Candidate, patients: Patients) -> ClassifierMixin:
+    """Return the candidate's model, fitted on the training rows."""
     rows = patients.training_rows
-    model = candidate.build().fit(patients.features[rows], patients.is_malignant[rows])
-    onnx_bytes = convert(model, width=len(patients.feature_names))
-    kept = patients.features[patients.kept_rows]
-    write_artifact(folder, onnx_bytes, golden_rows=kept[:_GOLDEN_ROWS])
-    return Trained(
-        candidate=candidate,
-        model=model,
-        artifact=folder,
-        run=run,
-        original_scores=model.predict_proba(kept)[:, 1],
-        converted_scores=converted_scores(onnx_bytes, kept),
+    fitted: ClassifierMixin = candidate.build().fit(
+        patients.features[rows], patients.is_malignant[rows]
     )
+    return fitted
 
 
 def write_views(path: Path, patients: Patients) -> None:

@@ -1,6 +1,7 @@
 """The registry of an earlier build, which had operators that this build does not have."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,8 @@ from registry.register_version import Registrar, Registration
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from stack.demo import Prepared
-from stack.provenance import Champion, auc_of
-from stack.training import MODEL, SCORE_OUTPUT
-from tests.stack.deployed import record_of
+from stack.training import CANDIDATES, MODEL, SCORE_OUTPUT
+from tests.stack.deployed import Former
 from understudy.artifact.artifact import describe_artifact
 from understudy.control.identity import default_actor
 from understudy.domain.changes import DeployChampion
@@ -30,22 +30,24 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def write_past(prepared: Prepared) -> Champion:
+def write_past(prepared: Prepared) -> Former:
     """Register version 1 and deploy it, with an artifact that only the earlier build can load.
 
     Its gate found what this one finds in the same model without the foreign operator.
     """
-    trained = prepared.trained[0]
-    record = record_of(prepared, trained, None)
-    inspection = inspect_directory(trained.artifact)
-    add_foreign_operator(trained.artifact / MODEL_FILE)
-    _, files = describe_artifact(trained.artifact)
+    author = replace(prepared.author("127.0.0.1:1"), champion=None)  # there is no registry yet
+    with author.trained(CANDIDATES[0]) as run:
+        record = run.record()
+    artifact = prepared.directory.training / "artifacts" / CANDIDATES[0].part
+    inspection = inspect_directory(artifact)
+    add_foreign_operator(artifact / MODEL_FILE)
+    _, files = describe_artifact(artifact)
     opsets = {**inspection.opsets, DOMAIN: 1}
     record["artifact"] = {**record["artifact"], "opsets": opsets, "files": claims(files)}
     record["features"]["transform"]["digest"] = sha256_of_model(files)
-    author = Actor(default_actor())
+    actor = Actor(default_actor())
     asked = Registration(
-        MODEL, files, json.dumps(record), (prepared.view,), SCORE_OUTPUT, "then", author
+        MODEL, files, json.dumps(record), (prepared.view,), SCORE_OUTPUT, "then", actor
     )
     folder = prepared.directory.registry
     artifacts = ArtifactStore(folder / "artifacts")
@@ -55,13 +57,14 @@ def write_past(prepared: Prepared) -> Champion:
     submission = registrar.prepare(asked, files, found)
     with artifacts.stage() as staging:
         for file in files:
-            (staging.directory / file.path).write_bytes((trained.artifact / file.path).read_bytes())
+            (staging.directory / file.path).write_bytes((artifact / file.path).read_bytes())
         report, registered = registrar.register(asked, submission, staging)
     assert registered is not None, report.findings
-    change = ChangeRequest(MODEL, DeployChampion(1), "then", author, None, dry_run=False)
+    change = ChangeRequest(MODEL, DeployChampion(1), "then", actor, None, dry_run=False)
     assert DeploymentChanger(engine, now).change(change).after.revision == 1
     engine.dispose()
-    return Champion(str(registered.version.spec.ref), auc_of(record))
+    auc = next(each["value"] for each in record["evaluation"]["metrics"] if each["name"] == "auc")
+    return Former(str(registered.version.spec.ref), auc)
 
 
 def add_foreign_operator(path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 from stack.data_directory import DataDirectory
 from stack.demo import prepare
 from stack.demo_report import DemoReport
+from stack.register_versions import register_versions
 from stack.rollout import Operator
-from tests.stack.deployed import register_versions
+from stack.training import CANDIDATES
 from tests.stack.understudy_command import lines_until, output_of, running
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
@@ -43,7 +44,8 @@ async def test_a_stack_serves_from_a_folder_with_packages_of_the_same_names(
 ) -> None:
     root, folder = tmp_path / "s", hostile_folder(tmp_path / "work")
     router, registry = unused_address(), unused_address()
-    prepared = prepare(DataDirectory(root), DemoReport(Format.JSON))
+    report = DemoReport(Format.JSON)
+    prepared = prepare(DataDirectory(root), report)
 
     async with running(
         *("up", "--dir", str(root), "--routers", "1"),
@@ -53,10 +55,11 @@ async def test_a_stack_serves_from_a_folder_with_packages_of_the_same_names(
         await lines_until(up, "Ctrl-C stops it")
         with RegistryClient(registry) as client:
             operator = Operator(client, prepared.directory.router)
-            await register_versions(operator, prepared, 1)
-            await operator.until_settled(
-                await operator.change(DeployChampion(1), reason="first champion")
+            author = prepared.author(registry)
+            await register_versions(
+                operator, author, report, CANDIDATES[:1], champion=DeployChampion(1)
             )
+            await operator.until_settled(1)
         patient = f"patient={prepared.patients.kept_rows[0]}"
         async with running(
             *("score", "cancer", "--entity", patient, "--timeout-s", "30"),

@@ -74,6 +74,15 @@ def test_people_and_policy_come_from_the_repository(record: dict[str, Any]) -> N
     assert record["policy"]["revalidate_by"] > datetime.now(UTC).date().isoformat()
 
 
+def test_people_given_to_a_run_precede_those_of_the_repository(repository: Repository) -> None:
+    people = {"owner": "fraud desk", "contact": "desk@example.org", "approver": "hopper@lab"}
+
+    with repository.start(**people) as run:
+        written = completed(run).record()["people"]
+
+    assert written == {**people, "author": AUTHOR}
+
+
 def test_the_gate_finds_nothing_in_a_complete_run(repository: Repository) -> None:
     absent = train.waiver("decisions are made elsewhere", approved_by="grace@lab", expires_on=LATER)
     with repository.start() as run:

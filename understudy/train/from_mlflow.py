@@ -117,7 +117,7 @@ def from_mlflow(
         views=views,
         seeds=seeds,
         registry=registry,
-        author=author,
+        people={"author": author},
         elsewhere=elsewhere,
     )
     predict = _predict_of_file(uri, score_column) if flavour == "onnx" else None

@@ -14,6 +14,7 @@ from understudy.features.views import load_views
 from understudy.provenance.capture import CodeFacts, StartedRun
 from understudy.provenance.capture import start_run as start_recording
 from understudy.provenance.code_facts import InstalledCode
+from understudy.runtime.transport.transport import Transport
 from understudy.train.defaults import FILE, read_defaults
 from understudy.train.elsewhere import Elsewhere
 from understudy.train.place import Place, find_place
@@ -29,7 +30,11 @@ def start_run(
     views: Path | None = None,
     lockfile: Path | None = None,
     registry: str | None = None,
+    access: Transport | None = None,
+    owner: str | None = None,
     author: str | None = None,
+    contact: str | None = None,
+    approver: str | None = None,
     directory: Path | None = None,
     entry_point: str | None = None,
     installed: InstalledCode | None = None,
@@ -48,7 +53,12 @@ def start_run(
         views: file of the feature views, YAML.
         lockfile: of the training environment.
         registry: HOST:PORT.
+        access: to the registry; None for that of commands: of the environment, or of a stack of
+            this user.
+        owner: team or person responsible for the model.
         author: the identity that registers; None for user@host.
+        contact: where to ask.
+        approver: the person who approved; not the author.
         directory: of the training code; None for that of the script or notebook.
         entry_point: module or script; None for the running one.
         installed: the distribution to identify the code by, where there is no clean checkout.
@@ -71,7 +81,8 @@ def start_run(
         views=views,
         seeds=seeds,
         registry=registry,
-        author=author,
+        access=access,
+        people={"owner": owner, "author": author, "contact": contact, "approver": approver},
         lockfile=lockfile,
         notes=notes,
     )
@@ -87,7 +98,8 @@ def begin(
     views: Path | None = None,
     seeds: Mapping[str, int] | None = None,
     registry: str | None = None,
-    author: str | None = None,
+    access: Transport | None = None,
+    people: Mapping[str, str | None] | None = None,
     lockfile: Path | None = None,
     notes: tuple[str, ...] = (),
     elsewhere: Elsewhere | None = None,
@@ -103,20 +115,22 @@ def begin(
         views: as in `start_run`.
         seeds: as in `start_run`.
         registry: as in `start_run`.
-        author: as in `start_run`.
+        access: as in `start_run`.
+        people: owner, author, contact, approver; None for the defaults.
         lockfile: as in `start_run`.
         notes: for the report.
         elsewhere: facts of a training that does not run here.
     """
     defaults = read_defaults(directory or find_place().directory)
-    people = defaults.people_of(model)
-    identity = author or people.get("author") or default_actor()
+    given = {name: each for name, each in (people or {}).items() if each}
+    known = {"author": default_actor(), **defaults.people_of(model), **given}
+    identity = known["author"]
     beginning = Beginning(
         model=checked_model_name(model),
         started=replace(started, builder=started.builder or defaults.builder or identity),
         code=code,
         columns=_columns(features or defaults.features_of(model), views or defaults.views),
-        people={**people, "author": identity},
+        people=known,
         data=defaults.data_of(model),
         policy=defaults.policy_of(model),
         seeds=dict(seeds or {}),
@@ -124,7 +138,9 @@ def begin(
         notes=notes,
         elsewhere=elsewhere,
     )
-    return Run(beginning, RegistryClient(registry or defaults.registry, actor=identity))
+    return Run(
+        beginning, RegistryClient(registry or defaults.registry, actor=identity, access=access)
+    )
 
 
 def _columns(features: Sequence[str], file: Path | None) -> tuple[FeatureColumn, ...]:
