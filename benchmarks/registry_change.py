@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from benchmarks.rows import Effort, Row, Scenario
 from registry.change_deployment import ChangeRequest, DeploymentChanger
 from registry.decisions.actors import Actor
-from registry.server.stored_state import StoredState, read_stored_state, reread
+from registry.server.stored_state import StoredState, reread
 from registry.store.database import open_database, reading, writing
 from registry.store.recorded_revisions import record_revision
 from registry.store.revisions import StoredRevision
@@ -90,7 +90,7 @@ def _changing(engine: Engine) -> Callable[[int], None]:
     """Return a function that makes one change, and reads the changed model again."""
     changer = DeploymentChanger(engine, lambda: datetime.now(UTC))
     with reading(engine) as connection:
-        state = read_stored_state(connection, standby_versions=1)
+        state = reread(connection, StoredState(), None, standby_versions=1)
 
     def change(number: int) -> None:
         nonlocal state

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from time import monotonic
 
 import grpc
@@ -58,7 +59,6 @@ from understudy.runtime.rpc_boundary import Guard, open_to_all
 from understudy.runtime.serving import add_health_and_reflection
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
-_DATABASE_FILE = "registry.sqlite"
 _ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
 _PROOF_SEATS = ShareLimits(2, 2)  # each reads the whole database
@@ -90,12 +90,16 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         RefusedError: another registry serves the directory, or a newer one wrote it.
     """
     async with AsyncExitStack() as resources:
-        resources.enter_context(locked(settings.dir))
-        executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="registry")
-        resources.callback(executor.shutdown)
-        engine = open_database(settings.dir / _DATABASE_FILE)
+        place = settings.database
+        if isinstance(place, Path):
+            for directory in dict.fromkeys((settings.dir, place.parent)):
+                resources.enter_context(locked(directory))
+        engine = open_database(place)
         resources.callback(engine.dispose)
+        executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="registry")
+        resources.callback(executor.shutdown)  # before the engine: work in progress is finished
         artifacts = ArtifactStore(settings.dir / _ARTIFACTS_DIRECTORY)
+        resources.callback(artifacts.close)
         live = LiveState(
             engine,
             executor,
@@ -108,6 +112,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             ),
             now_s=monotonic,
             now=_utc_now,
+            shared_at=None if isinstance(place, Path) else place,
         )
         await resources.enter_async_context(live.opened())
         limits = InspectionLimits(settings.inspection_timeout_s, settings.inspection_max_bytes)

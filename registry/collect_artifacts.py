@@ -22,7 +22,7 @@ from registry.decisions.recorded_objects import Kind
 from registry.decisions.rollback import PastRevision
 from registry.store import acting, marks, revisions, tags, versions
 from registry.store.artifacts import ArtifactStore
-from registry.store.database import reading, writing
+from registry.store.database import owning_files, reading, writing
 from registry.store.marked_versions import record_mark
 from registry.store.marks import Mark
 from understudy.domain.deployments import Deployment
@@ -71,10 +71,16 @@ class Collector:
             ConflictError: the plan is no longer the expected one.
             UnavailableError: the files cannot be listed, or one of them cannot be removed.
         """
-        stored = self.artifacts.stored()
         if asked.dry_run:
+            stored = self.artifacts.stored()
             with reading(self.engine) as connection:
                 return Collected(self._plan(connection, asked, stored), applied=False)
+        with owning_files(self.engine):
+            plan = self._recorded(asked, self.artifacts.stored())
+            self.artifacts.remove(plan.files)
+        return Collected(plan, applied=True)
+
+    def _recorded(self, asked: CollectionRequest, stored: Mapping[str, int]) -> CollectionPlan:
         with writing(self.engine) as connection:
             plan = self._plan(connection, asked, stored)
             if asked.expect_plan not in {None, plan.digest}:
@@ -82,8 +88,7 @@ class Collector:
                     f"the plan has become {plan.digest}, not {asked.expect_plan}; look at it again"
                 )
             self._record(connection, asked, plan)
-        self.artifacts.remove(plan.files)
-        return Collected(plan, applied=True)
+        return plan
 
     def _record(
         self, connection: Connection, asked: CollectionRequest, plan: CollectionPlan

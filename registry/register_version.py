@@ -13,7 +13,7 @@ from registry.decisions.recorded_objects import Kind
 from registry.decisions.version_statement import VersionStatement
 from registry.store import audit_log, loads, marks, revisions, versions
 from registry.store.artifacts import ArtifactStore, Staging
-from registry.store.database import reading, writing
+from registry.store.database import owning_files, reading, writing
 from registry.store.marked_versions import record_mark
 from registry.store.marks import Mark
 from registry.store.versions import StoredVersion
@@ -101,8 +101,14 @@ class Registrar:
         report = self.check(registration, submission)
         if not report.complete:
             return report, None
-        # Files first: a row must never name missing bytes.
-        self.artifacts.keep(staging, submission.files)
+        with owning_files(self.engine):
+            # Files first: a row must never name missing bytes.
+            self.artifacts.keep(staging, submission.files)
+            return self._registered(registration, submission)
+
+    def _registered(
+        self, registration: Registration, submission: Submission
+    ) -> tuple[GateReport, Registered | None]:
         with writing(self.engine) as connection:
             # Again, under the lock: a view may have been redefined in the meantime.
             report = self._examine(connection, registration, submission)

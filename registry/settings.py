@@ -1,5 +1,6 @@
 """Settings of the registry process: environment under `REGISTRY_`, or the command line."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,6 +11,8 @@ from registry.decisions.freezes import read_freezes
 from registry.decisions.limits import ChangeLimits
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
+from registry.store.places import database_place
+from registry.store.postgresql import PostgresqlPlace
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys, TrustedKeys
@@ -37,7 +40,9 @@ class RegistrySettings(TransportSettings):
         env_prefix="REGISTRY_", env_nested_delimiter="__", frozen=True, extra="forbid"
     )
 
-    dir: Path  # database and artifacts
+    dir: Path  # artifacts, and the database of SQLite
+    store: str | None = None  # sqlite:DIRECTORY or postgresql://…; None: SQLite in `dir`
+    store_password: SecretStr | None = None  # of PostgreSQL
     listen: str = "127.0.0.1:8500"
     identities: Path | None = None  # file of callers, with their tokens and roles
     unproven: bool = False  # believe the names that callers claim, without proof
@@ -172,6 +177,24 @@ class RegistrySettings(TransportSettings):
                 f"max_state_bytes + max_host_report_bytes must leave {_MARGIN_BYTES} of the "
                 f"{LARGEST_SNAPSHOT_BYTES} bytes that watchers accept"
             )
+        return self
+
+    @property
+    def database(self) -> Path | PostgresqlPlace:
+        """The place of the database."""
+        password = self.store_password
+        return database_place(
+            self.store, self.dir, None if password is None else password.get_secret_value()
+        )
+
+    @model_validator(mode="after")
+    def _store_can_be_used(self) -> Self:
+        try:
+            place = self.database
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(place, Path) and find_spec("psycopg") is None:
+            raise ValueError("store: PostgreSQL needs the extra `postgresql` of understudy-serving")
         return self
 
     @property

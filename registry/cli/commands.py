@@ -22,6 +22,7 @@ from registry.cli import (
     read_commands,
     retention_commands,
     rollback_command,
+    serve_command,
     tag_commands,
     version_commands,
 )
@@ -56,11 +57,7 @@ from understudy.provenance.signing_keys import SigningKeys
 from understudy.provenance.statement import in_toto_statement
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
-from understudy.runtime.exit_codes import OK
-from understudy.runtime.lifecycle import run
-from understudy.runtime.logs import configure_logs
 from understudy.runtime.secret_files import read_secret
-from understudy.runtime.settings import load_settings, show_settings
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format, Output
@@ -82,34 +79,6 @@ AnyArtifact = Annotated[
 AnyProvenance = Annotated[Path | None, typer.Option("--provenance", help="the record, JSON")]
 AnyViews = Annotated[Path | None, typer.Option("--views", help="feature views, YAML")]
 AnyScore = Annotated[str | None, typer.Option("--score-output", help="OUTPUT or OUTPUT:COLUMN")]
-
-
-@app.command()
-def serve(
-    *,
-    directory: Annotated[Path | None, typer.Option("--dir", help="database and artifacts")] = None,
-    listen: Annotated[str | None, typer.Option(help="HOST:PORT [127.0.0.1:8500]")] = None,
-    print_settings: Annotated[
-        bool, typer.Option("--print-settings", help="print the settings and exit")
-    ] = False,
-    output: Output = Format.TABLE,
-) -> None:
-    """Serve the registry until SIGTERM. Settings: REGISTRY_* in the environment."""
-    from registry.app import serve as serve_registry  # noqa: PLC0415 - other commands start faster
-    from registry.settings import RegistrySettings  # noqa: PLC0415 - as above
-
-    overrides = {"dir": directory, "listen": listen}
-    settings = load_settings(RegistrySettings, overrides)
-    if print_settings:
-        show_settings(settings, output)
-        return
-    configure_logs("registry", level=settings.log_level)
-
-    async def main() -> int:
-        await serve_registry(settings)
-        return OK
-
-    raise typer.Exit(run(main))
 
 
 @app.command()
@@ -248,6 +217,7 @@ def restore(
         )
 
 
+app.add_typer(serve_command.app)
 app.add_typer(read_commands.app)
 app.add_typer(version_commands.app)
 app.add_typer(deployment_commands.app)

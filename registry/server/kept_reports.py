@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import Engine
 
 from registry.server.report_checks import LONGEST_NAME, checked_scorers_report
-from registry.store import host_reports, lineage
+from registry.store import host_reports, lineage, shared
 from registry.store.database import reading, writing
 from registry.store.lineage import OpenedEpoch
 from understudy.domain.errors import InvalidInputError
@@ -37,6 +37,8 @@ def open_epoch(engine: Engine) -> OpenedEpoch:
         if not opened.continues_file:
             # The scorers of the reports in a copy are those of the original.
             host_reports.forget_all(connection)
+            if shared.is_shared(engine):
+                shared.forget_all(connection)
         return opened
 
 
@@ -53,3 +55,8 @@ def save_report(engine: Engine, report: ScorersReport) -> None:
 def forget_reports(engine: Engine, host_ids: tuple[str, ...]) -> None:
     with writing(engine) as connection:
         host_reports.forget(connection, host_ids)
+
+
+def forget_shared_reports(engine: Engine, host_ids: tuple[str, ...]) -> None:
+    with writing(engine) as connection:
+        shared.forget_hosts(connection, host_ids)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,21 +17,25 @@ from sqlalchemy import Engine
 from registry.decisions.acting import acting_changes, is_known
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
+from registry.server.instances import Instances
 from registry.server.kept_reports import (
     forget_reports,
+    forget_shared_reports,
     open_epoch,
     read_reports,
     save_report,
     sound_reports,
 )
 from registry.server.observed import Heard, Observed
+from registry.server.published import is_registered, is_wanted, snapshot_of
 from registry.server.report_lines import log_foreign, log_ignored, log_refusal, log_review
 from registry.server.report_rooms import ReportRoom, ReportSize
 from registry.server.report_sizes import size_of_scorers_report
-from registry.server.stored_state import StoredState, read_stored_state, reread
+from registry.server.stored_state import StoredState, caught_up, reread
 from registry.server.watchers import Watchers
 from registry.store import acting
 from registry.store.database import reading, writing
+from registry.store.postgresql import PostgresqlPlace
 from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import UnavailableError
@@ -65,6 +69,7 @@ class LiveState:
         *,
         now_s: Callable[[], float],
         now: Callable[[], datetime],
+        shared_at: PostgresqlPlace | None = None,
     ) -> None:
         self._engine = engine
         self._executor = executor
@@ -78,6 +83,10 @@ class LiveState:
         self.observed = Observed(silent_after_s=options.silent_after_s)
         self.host_room = ReportRoom(options.host_room)
         self.router_room = ReportRoom(options.router_room)
+        self._instances: Instances | None = None  # None: this process has the database alone
+        if shared_at is not None:
+            rooms = (self.host_room, self.router_room)
+            self._instances = Instances(shared_at, engine, self.observed, rooms, now_s, now)
         self.watchers = Watchers(Snapshot(lineage="", sequence=0), options.watch_seats)
 
     @asynccontextmanager
@@ -85,22 +94,19 @@ class LiveState:
         """Read the state, then maintain it until the block ends; started changes are finished."""
         epoch = await self.run(lambda: open_epoch(self._engine))
         self.watchers.publish(Snapshot("", epoch.first_sequence))
-        kept = await self.run(lambda: read_reports(self._engine))
-        sound = list(sound_reports(kept))
-        self.observed.restore(sound, at=self._now(), now_s=self._now_s())
-        for report in sound:
-            self.host_room.restore(report.host_id, size_of_scorers_report(report))
-        if odd := tuple(kept.keys() - {report.host_id for report in sound}):
-            await self._forget_kept(odd)
+        await self._restore_kept()
         await self._reload(models=None)
         failure: Exception | None = None
         async with self._owned:
-            reviews = self._owned.create_task(self._review_reports())
+            tasks = [self._owned.create_task(self._review_reports())]
+            if self._instances is not None:
+                tasks.append(self._owned.create_task(self._instances.follow(self.catch_up)))
             try:
                 yield self
             except Exception as error:  # noqa: BLE001 - raised below: the group would wrap it
                 failure = error
-            reviews.cancel()
+            for task in tasks:
+                task.cancel()
         if failure is not None:
             raise failure
 
@@ -142,12 +148,11 @@ class LiveState:
         log_refusal(report.host_id, before, self.observed.refusal_of(report.host_id))
         log_ignored(
             report.host_id,
-            [each for each in report.processes if not self._is_of_what_is_registered(each)],
+            [each for each in report.processes if not is_registered(self._stored, each)],
         )
         log_foreign(report.host_id, report.processes)
         self._publish()
-        async with self._saving:
-            await self.run(lambda: save_report(self._engine, report))
+        await self._keep(report)
 
     async def report_router(self, report: RouterReport, peer: str, size: ReportSize) -> None:
         """Take a checked report; keep and publish the acting champions if they changed.
@@ -158,8 +163,11 @@ class LiveState:
         self.router_room.take(report.router_id, peer, size)
         now = self._now()
         refusal = self.observed.refusal_of(report.router_id)
+        last = self.observed.last_of(report)
         self.observed.report_router(report, at=now, now_s=self._now_s())
         log_refusal(report.router_id, refusal, self.observed.refusal_of(report.router_id))
+        if last is None or last.report != report:
+            await self._exchange_reports()
         before = {each.model: each for each in self._stored.acting}
         if is_known(before, report):
             return
@@ -173,6 +181,42 @@ class LiveState:
             models = {each.model for each in changed}
             await self.change(lambda: self._save_acting(changed), models=models)
             _log.info("acting_champions_changed", acting=[str(each) for each in changed])
+
+    async def catch_up(self) -> None:
+        """Publish the changes of other registries over the database; without any, do nothing.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        if self._instances is None:
+            return
+        changes = await self.run(self._instances.changes)
+        if changes > self._stored.changes:
+            async with self._changing:
+                if changes > self._stored.changes:
+                    await self._reload(models=())
+        await self._exchange_reports()
+
+    async def _restore_kept(self) -> None:
+        kept = await self.run(lambda: read_reports(self._engine))
+        sound = list(sound_reports(kept))
+        self.observed.restore(sound, at=self._now(), now_s=self._now_s())
+        for report in sound:
+            self.host_room.restore(report.host_id, size_of_scorers_report(report))
+        if odd := tuple(kept.keys() - {report.host_id for report in sound}):
+            await self._forget_kept(odd)
+
+    async def _keep(self, report: ScorersReport) -> None:
+        if self._instances is not None:
+            await self._exchange_reports()
+            await self.catch_up()
+            return
+        async with self._saving:
+            await self.run(lambda: save_report(self._engine, report))
+
+    async def _exchange_reports(self) -> None:
+        if self._instances is not None and await self._instances.exchange(self.run):
+            self._publish()
 
     @property
     def stored(self) -> StoredState:
@@ -193,7 +237,7 @@ class LiveState:
         return [
             each
             for each in self.observed.scorers()
-            if model in {None, each.ref.model} and self._is_of_what_is_registered(each)
+            if model in {None, each.ref.model} and is_registered(self._stored, each)
         ]
 
     def routers(self) -> list[Heard[RouterReport]]:
@@ -228,44 +272,17 @@ class LiveState:
         await self._forget_kept(forgotten)
 
     def _publish(self) -> None:
-        stored = self._stored
-        self.watchers.publish(
-            Snapshot(
-                lineage=stored.identity.lineage,
-                sequence=self.snapshot.sequence + 1,
-                deployments=stored.deployments,
-                versions=stored.versions,
-                scorers=tuple(
-                    # An error text is for operators: status has it, and watchers do nothing with it.
-                    replace(each, last_error=None)
-                    for each in self.observed.scorers()
-                    if self._is_of_what_is_registered(each)
-                ),
-                undeployed=stored.undeployed,
-                epochs=stored.identity.epochs,
-                succeeds=stored.identity.succeeds,
-                hosts=self.observed.hosts(),
-                acting=stored.acting,
-            )
-        )
-
-    def _is_of_what_is_registered(self, process: ScorerProcess) -> bool:
-        return process.artifact_digest == self._stored.artifact_digest_of(process.ref)
-
-    def _is_wanted(self, report: ScorersReport) -> bool:
-        """Return whether a report names a ready scorer of a version that a deployment needs."""
-        needed = {spec.ref for spec in self._stored.versions}
-        return any(
-            each.serves and each.ref in needed and self._is_of_what_is_registered(each)
-            for each in report.processes
-        )
+        shared = self._instances is not None
+        sequence = self._stored.changes if shared else self.snapshot.sequence + 1
+        self.watchers.publish(snapshot_of(self._stored, self.observed, sequence=sequence))
 
     def _read(self, models: Collection[str] | None) -> StoredState:
+        shared = self._instances is not None
         standby = self._options.standby_versions
         with reading(self._engine) as connection:
-            if models is None:
-                return read_stored_state(connection, standby_versions=standby)
-            return reread(connection, self._stored, models, standby_versions=standby)
+            read = caught_up if shared else reread
+            before = StoredState() if models is None else self._stored
+            return read(connection, before, models, standby_versions=standby)
 
     def _save_acting(self, records: tuple[ActingChampion, ...]) -> None:
         with writing(self._engine) as connection:
@@ -279,7 +296,15 @@ class LiveState:
             now_s = self._now_s()
             # While this process was suspended or starved no report could arrive: not the hosts' fault.
             self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
-            review = self.observed.review(now_s=now_s, is_wanted=self._is_wanted)
+            try:
+                await self._exchange_reports()
+            except UnavailableError as error:
+                # No report to another registry could arrive either.
+                self.observed.prolong(pause_s)
+                _log.warning("reports_not_exchanged", why=str(error))
+            review = self.observed.review(
+                now_s=now_s, is_wanted=lambda report: is_wanted(self._stored, report)
+            )
             self.host_room.keep_only({each.host_id for each in self.observed.hosts()})
             self.router_room.keep_only({each.report.router_id for each in self.routers()})
             log_review(review, silent_after_s=self._options.silent_after_s)
@@ -291,7 +316,8 @@ class LiveState:
     async def _forget_kept(self, hosts: tuple[str, ...]) -> None:
         try:
             async with self._saving:
-                await self.run(lambda: forget_reports(self._engine, hosts))
+                forget = forget_reports if self._instances is None else forget_shared_reports
+                await self.run(lambda: forget(self._engine, hosts))
         except UnavailableError:
             # They are gone from the published state; a later start will find them and wait.
             _log.exception("host_reports_not_forgotten")

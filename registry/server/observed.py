@@ -15,14 +15,15 @@ from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerHost, ScorerProcess
 
 _ROUTERS_SHOWN_TIMES = 20  # multiple of the time to silence: a restarted router has another name
-ReportT = TypeVar("ReportT")
+Report = ScorersReport | RouterReport
+ReportT_co = TypeVar("ReportT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[ReportT]):
+class Heard(Generic[ReportT_co]):
     """The last report of a host or a router."""
 
-    report: ReportT
+    report: ReportT_co
     at: datetime  # UTC
     heard_s: float  # the same, monotonic
     news: News = News.REPORTING
@@ -66,6 +67,24 @@ class Observed:
 
     def report_router(self, report: RouterReport, *, at: datetime, now_s: float) -> None:
         self._routers[report.router_id] = Heard(report, at, now_s)
+
+    def heard(self) -> list[Heard[Report]]:
+        """Return the last report of each host and router."""
+        return [*self._hosts.values(), *self._routers.values()]
+
+    def last_of(self, report: Report) -> Heard[Report] | None:
+        """Return the last report of the sender of `report`; None if there is none."""
+        if isinstance(report, ScorersReport):
+            return self._hosts.get(report.host_id)
+        return self._routers.get(report.router_id)
+
+    def put(self, heard: Heard[Report]) -> None:
+        """Take a report that another registry has heard, in place of the last one."""
+        report = heard.report
+        if isinstance(report, ScorersReport):
+            self._hosts[report.host_id] = Heard(report, heard.at, heard.heard_s)
+        else:
+            self._routers[report.router_id] = Heard(report, heard.at, heard.heard_s)
 
     def review(self, *, now_s: float, is_wanted: Callable[[ScorersReport], bool]) -> Review:
         """Name overdue reports silent, and forget those that matter to nothing.
@@ -146,6 +165,6 @@ class Observed:
         """Return the last report of each router, in order of their names."""
         return [heard for _, heard in sorted(self._routers.items())]
 
-    def _reviewed(self, heard: Heard[ReportT], now_s: float) -> Heard[ReportT]:
+    def _reviewed(self, heard: Heard[ReportT_co], now_s: float) -> Heard[ReportT_co]:
         is_overdue = now_s - heard.heard_s >= self._silent_after_s
         return replace(heard, news=News.SILENT) if is_overdue else heard

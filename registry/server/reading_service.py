@@ -130,6 +130,7 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
     async def ListRollbackTargets(  # noqa: N802
         self, request: pb.ListRollbackTargetsRequest, context: Context
     ) -> pb.ListRollbackTargetsResponse:
+        await self._live.catch_up()
         found = await self._parts.rollback_targets.of_model(checked_model_name(request.model))
         return pb.ListRollbackTargetsResponse(targets=[target_to_wire(each) for each in found])
 
@@ -145,6 +146,7 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
         )
         model = request.model
         if number is None:
+            await self._live.catch_up()
             current = self._live.deployments(model)
             if not current:
                 raise NotFoundError("deployment of", model)
@@ -206,6 +208,7 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
         model = model_of(request)
+        await self._live.catch_up()
         status = status_of(
             self._live, self._parts.rollback_targets, model, self._parts.database_review.latest
         )

@@ -1,7 +1,7 @@
 """The registry's gRPC service: translate, and delegate."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 import structlog
@@ -44,7 +44,7 @@ from registry.server.wire import (
     report_to_wire,
     stored_version_to_wire,
 )
-from understudy.domain.errors import PermissionRefusedError
+from understudy.domain.errors import PermissionRefusedError, UnavailableError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.rpc_boundary import (
@@ -108,6 +108,7 @@ class RegistryService(ReadingService):
     async def RestoreRegistry(  # noqa: N802
         self, request: pb.RestoreRegistryRequest, context: Context
     ) -> pb.RestoreRegistryResponse:
+        await self._live.catch_up()
         asked = restore_from_wire(request, actor_of(context), watched_by(self._live))
         restored = await self._live.change_or_plan(
             lambda: self._parts.restorer.restore(asked), models=None, dry_run=asked.dry_run
@@ -162,6 +163,7 @@ class RegistryService(ReadingService):
     async def ForgetHost(  # noqa: N802
         self, request: pb.ForgetHostRequest, context: Context
     ) -> pb.ForgetHostResponse:
+        await self._live.catch_up()
         changer = self._parts.changer
         return await forget_host(
             request, context, self._live, engine=changer.engine, now=changer.now
@@ -193,6 +195,9 @@ class RegistryService(ReadingService):
     ) -> AsyncIterator[Callable[[], bytes]]:
         watcher, peer = request.watcher[:LONGEST_ACTOR], peer_of(context)
         watchers = self._live.watchers
+        with suppress(UnavailableError):  # a state that was published is better than none
+            # A watcher that comes from another instance may know a newer state.
+            await self._live.catch_up()
         _log.info("watch_started", watcher=watcher, peer=peer, watchers=watchers.count)
         try:
             # Closed here and not by the garbage collector: the slot must be free at once.

@@ -1,6 +1,6 @@
 """The content of the database that watchers need, by model, so that a change reads one model only."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from registry.decisions.recorded_objects import Kind
 from registry.decisions.traffic import standby_of
 from registry.store import acting as acting_champions
-from registry.store import lineage, marks, revisions, versions
+from registry.store import lineage, marks, revisions, shared, versions
 from registry.store.lineage import Identity, StoredLineage
 from understudy.control.wire import deployment_to_wire, version_to_wire
 from understudy.domain.acting import ActingChampion
@@ -41,6 +41,12 @@ class StoredState:
     acting: tuple[ActingChampion, ...] = ()  # of deployed models
     versions: tuple[VersionSpec, ...] = ()  # the versions that the deployments need
     undeployed: tuple[Undeployed, ...] = ()
+    changes: int = 0  # committed changes of a shared database; 0 if this process has it alone
+
+    @property
+    def last_row(self) -> int:
+        """The last row of the audit log that the state has."""
+        return self.identity.epochs[-1].last_change if self.identity.epochs else 0
 
     def artifact_digest_of(self, ref: VersionRef) -> str | None:
         """Return the artifact's digest of a registered version, or None if there is none."""
@@ -53,16 +59,40 @@ class StoredState:
         return sum(each.size_bytes for each in self.models.values())
 
 
-def read_stored_state(connection: Connection, *, standby_versions: int) -> StoredState:
-    """Return the state; every deployment has up to `standby_versions` former champions on standby."""
-    names = sorted({*revisions.models_with_revisions(connection), *versions.models(connection)})
-    return reread(connection, StoredState(), names, standby_versions=standby_versions)
+def caught_up(
+    connection: Connection,
+    before: StoredState,
+    names: Collection[str] | None,
+    *,
+    standby_versions: int,
+) -> StoredState:
+    """Return `before` with all that other registries have changed too; see `reread`."""
+    changed = shared.models_changed_after(connection, before.last_row)
+    if names is not None:
+        acts = acting_champions.read_all(connection)
+        odd = {name for name, each in before.models.items() if each.acting != acts.get(name)}
+        names = None if changed is None else {*names, *changed, *odd}
+    found = reread(connection, before, names, standby_versions=standby_versions)
+    return replace(found, changes=shared.changes_of(connection))
 
 
 def reread(
-    connection: Connection, before: StoredState, names: Iterable[str], *, standby_versions: int
+    connection: Connection,
+    before: StoredState,
+    names: Collection[str] | None,
+    *,
+    standby_versions: int,
 ) -> StoredState:
-    """Return `before` with the named models and the identity read anew."""
+    """Return `before` with some models and the identity read anew.
+
+    Args:
+        connection: of a transaction.
+        before: the state so far.
+        names: of the models; None: all that there are.
+        standby_versions: former champions that each deployment has on standby, at most.
+    """
+    if names is None:
+        names = {*revisions.models_with_revisions(connection), *versions.models(connection)}
     read = {
         name: read_stored_model(connection, name, standby_versions=standby_versions)
         for name in names

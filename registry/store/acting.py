@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, select
 
 from registry.store.dialects import put
-from registry.store.schema import acting
+from registry.store.schema import Row, acting
 from understudy.domain.acting import ActingChampion, WithheldReason
 
 
@@ -22,13 +22,21 @@ def save(connection: Connection, records: Iterable[ActingChampion]) -> None:
 
 def read(connection: Connection, model: str) -> ActingChampion | None:
     """Return the record of a model, or None if no router has reported one."""
-    row = connection.execute(select(acting).where(acting.c.model == model)).first()
-    if row is None:
-        return None
+    row = connection.execute(select(acting).where(acting.c.model == model)).mappings().first()
+    return None if row is None else _from_row(row)
+
+
+def read_all(connection: Connection) -> dict[str, ActingChampion]:
+    """Return all records, by model."""
+    return {row["model"]: _from_row(row) for row in connection.execute(select(acting)).mappings()}
+
+
+def _from_row(row: Row) -> ActingChampion:
+    because = row["because"]
     return ActingChampion(
-        model=row.model,
-        version=row.version,
-        revision=row.revision,
-        since_ns=row.since_ns,
-        because=None if row.because is None else WithheldReason(row.because),
+        model=row["model"],
+        version=row["version"],
+        revision=row["revision"],
+        since_ns=row["since_ns"],
+        because=None if because is None else WithheldReason(because),
     )

@@ -13,6 +13,7 @@ from threading import Lock
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from registry.store.staging_area import StagingArea
 from understudy.artifact.digests import digest_and_size
 from understudy.domain.errors import (
     CorruptedError,
@@ -28,16 +29,17 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ArtifactStore:
-    """Files by sha256 below `root`. Safe for several threads of one process."""
+    """Files by sha256 below `root`. Safe for several threads, and for several processes."""
 
     def __init__(self, root: Path) -> None:
         self._objects = root / "sha256"
-        self._staging = root / "staging"
-        # Unfinished uploads of an earlier process are abandoned.
-        shutil.rmtree(self._staging, ignore_errors=True)
         with _translated():
             self._objects.mkdir(parents=True, exist_ok=True)
-            self._staging.mkdir()
+            self._staging = StagingArea(root / "staging")
+
+    def close(self) -> None:
+        """Abandon unfinished uploads."""
+        self._staging.close()
 
     def path_of(self, digest: str) -> Path:
         """Return the path of the file with that sha256.
@@ -129,7 +131,7 @@ class ArtifactStore:
     def stage(self) -> "Staging":
         """Return a directory for one upload, which is removed after the `with` block."""
         with _translated():
-            return Staging(Path(mkdtemp(dir=self._staging)))
+            return Staging(Path(mkdtemp(dir=self._staging.directory)))
 
     def keep(self, staging: "Staging", files: Iterable[ArtifactFile]) -> None:
         """Move staged files to their final places, except those already there."""

@@ -5,25 +5,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event, select
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from registry.store import lineage, schema
 from registry.store.dialects import dialect_of
 from registry.store.ports import Dialect
+from registry.store.postgresql import PostgresqlPlace, postgresql_engine
 from registry.store.sqlite import sqlite_engine
 from understudy.domain.errors import RefusedError, UnavailableError
 
 _DEPENDENCY = "registry database"
 
 
-def open_database(path: Path) -> Engine:
-    """Return an engine for the file at `path`, creating missing tables.
+def open_database(place: Path | PostgresqlPlace) -> Engine:
+    """Return an engine for a file, or for a database of PostgreSQL, creating missing tables.
 
     Raises:
-        UnavailableError: the file cannot be opened, or is not a database.
-        RefusedError: a newer registry wrote it.
+        UnavailableError: it cannot be opened, or is not a database.
+        RefusedError: a newer registry wrote it, or it cannot keep what registries write.
     """
-    engine = sqlite_engine(path)
+    engine = sqlite_engine(place) if isinstance(place, Path) else postgresql_engine(place)
     event.listen(engine, "begin", _begin)
     try:
         with writing(engine) as connection:
@@ -37,26 +38,39 @@ def open_database(path: Path) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that may write; it holds the write lock from start to end."""
+def writing(engine: Engine, *, changes_state: bool = True) -> Iterator[Connection]:
+    """Open a transaction that may write; it holds the write lock from start to end.
+
+    Args:
+        engine: of the database.
+        changes_state: False if watchers receive nothing new by it.
+    """
     dialect = dialect_of(engine)
-    with (
-        _translated(dialect),
-        engine.connect() as connection,
-        connection.execution_options(begin=dialect.begin_writing).begin(),
-    ):
+    with _begun(engine, dialect.begin_writing) as connection:
         yield connection
-        dialect.finish_writing(connection)
+        dialect.finish_writing(connection, changes_state=changes_state)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a consistent view; never waits for a writer."""
-    dialect = dialect_of(engine)
+    with _begun(engine, dialect_of(engine).begin_reading) as connection:
+        yield connection
+
+
+@contextmanager
+def owning_files(engine: Engine) -> Iterator[None]:
+    """Let no other registry over the database store or collect artifact files meanwhile."""
+    with _begun(engine, dialect_of(engine).begin_owning_files):
+        yield
+
+
+@contextmanager
+def _begun(engine: Engine, begin: str) -> Iterator[Connection]:
     with (
-        _translated(dialect),
+        _translated(dialect_of(engine)),
         engine.connect() as connection,
-        connection.execution_options(begin=dialect.begin_reading).begin(),
+        connection.execution_options(begin=begin).begin(),
     ):
         yield connection
 
@@ -85,9 +99,7 @@ def _begin(connection: Connection) -> None:
 def _translated(dialect: Dialect) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        raise UnavailableError(_DEPENDENCY, str(error.orig)) from error
-    except DatabaseError as error:
+    except DBAPIError as error:
         if dialect.is_fault_of_ours(error):
             raise  # a violated constraint is a bug of ours
         raise UnavailableError(_DEPENDENCY, str(error.orig)) from error

@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Table
 
 from registry.store.ports import Dialect
+from registry.store.postgresql import Postgresql
 from registry.store.sqlite import Sqlite
 
-_BY_NAME: Mapping[str, Dialect] = {"sqlite": Sqlite()}
+_BY_NAME: Mapping[str, Dialect] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
 
 
 def dialect_of(database: Engine | Connection) -> Dialect:

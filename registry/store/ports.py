@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy import Column, Connection, Table
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 Named = tuple[str, str]  # kind and name of an object of the database
 
@@ -27,12 +27,22 @@ class Dialect(Protocol):
         """The statements that begin a transaction which holds the write lock from start to end."""
         ...
 
+    @property
+    def begin_owning_files(self) -> str:
+        """The statements that begin a transaction which keeps other processes from the stored files."""
+        ...
+
     def create_missing(self, connection: Connection) -> None:
         """Create the tables that are missing, with the triggers that refuse changes of their rows."""
         ...
 
-    def finish_writing(self, connection: Connection) -> None:
-        """Tell other processes that use the database of the change, once it is committed."""
+    def finish_writing(self, connection: Connection, *, changes_state: bool) -> None:
+        """Tell other processes that use the database of the change, once it is committed.
+
+        Args:
+            connection: of the transaction.
+            changes_state: whether the state of watchers has changed.
+        """
         ...
 
     def upsert(
@@ -63,6 +73,6 @@ class Dialect(Protocol):
         """Let statements in the block read text that is not UTF-8, with surrogates."""
         ...
 
-    def is_fault_of_ours(self, error: DatabaseError) -> bool:
+    def is_fault_of_ours(self, error: DBAPIError) -> bool:
         """Return whether an error is a bug: a violated constraint, and not a database that is away."""
         ...

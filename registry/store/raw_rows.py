@@ -24,7 +24,8 @@ def raw_rows(connection: Connection, table: str) -> Iterator[Mapping[str, Any]]:
     keys = ", ".join(column.name for column in metadata.tables[table].primary_key)
     with dialect_of(connection).any_text(connection):
         # The name is one of ours.
-        found = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY {keys}")  # noqa: S608
+        query = f"SELECT * FROM {table} ORDER BY {keys}"  # noqa: S608
+        found = connection.exec_driver_sql(query, execution_options={"stream_results": True})
         names = tuple(found.keys())
         for row in found:
             yield dict(zip(names, row, strict=True))

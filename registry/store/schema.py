@@ -19,31 +19,40 @@ from sqlalchemy import (
 
 SCHEMA_VERSION = 6
 
+# In SQLite an integer has 64 bits by any name.
+_NUMBER = Integer().with_variant(BigInteger(), "postgresql")
+
+
+def _name(longest: int) -> String:
+    """Return a text that every database orders as Python does: by code points."""
+    return String(longest).with_variant(String(longest, collation="C"), "postgresql")
+
+
 metadata = MetaData()
 Row = Mapping[str, Any] | RowMapping  # of a table, by column
 
 settings = Table(
     "registry",
     metadata,
-    Column("name", String(32), primary_key=True),  # schema_version
+    Column("name", _name(32), primary_key=True),  # schema_version
     Column("value", BigInteger, nullable=False),
 )
 
 versions = Table(
     "versions",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("artifact_digest", String(64), nullable=False),
+    Column("model", _name(63), primary_key=True),
+    Column("number", _NUMBER, primary_key=True),
+    Column("artifact_digest", _name(64), nullable=False),
     Column("files_json", Text, nullable=False),
-    Column("provenance_digest", String(64), nullable=False),
+    Column("provenance_digest", _name(64), nullable=False),
     Column("provenance_json", Text, nullable=False),  # canonical
     Column("inputs_json", Text, nullable=False),
     Column("outputs_json", Text, nullable=False),
     Column("feature_set_json", Text, nullable=False),
     Column("view_names_json", Text, nullable=False),
     Column("score_output", Text, nullable=False),
-    Column("score_column", Integer, nullable=False),
+    Column("score_column", _NUMBER, nullable=False),
     Column("golden_tolerance", Float, nullable=False),
     Column("column_inputs_json", Text, nullable=False),
     Column("joins_rows", Boolean, nullable=False),
@@ -54,23 +63,23 @@ versions = Table(
 feature_views = Table(
     "feature_views",
     metadata,
-    Column("name", String(63), primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("digest", String(64), nullable=False),
+    Column("name", _name(63), primary_key=True),
+    Column("version", _NUMBER, primary_key=True),
+    Column("digest", _name(64), nullable=False),
     Column("canonical_json", Text, nullable=False),
 )
 
 revisions = Table(
     "revisions",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("revision", Integer, primary_key=True),
-    Column("champion", Integer, nullable=False),  # as in the content; for queries of former ones
-    Column("digest", String(64), nullable=False),
+    Column("model", _name(63), primary_key=True),
+    Column("revision", _NUMBER, primary_key=True),
+    Column("champion", _NUMBER, nullable=False),  # as in the content; for queries of former ones
+    Column("digest", _name(64), nullable=False),
     Column("content_json", Text, nullable=False),  # canonical
     Column("contract_json", Text, nullable=False),  # canonical; outside the digest
     Column("actor", Text, nullable=False),
-    Column("action", String(32), nullable=False),
+    Column("action", _name(32), nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
 )
@@ -80,9 +89,9 @@ revisions = Table(
 named_versions = Table(
     "named_versions",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("champion_in", Integer, nullable=False),  # latest revision with it as champion; 0: none
+    Column("model", _name(63), primary_key=True),
+    Column("number", _NUMBER, primary_key=True),
+    Column("champion_in", _NUMBER, nullable=False),  # latest revision with it as champion; 0: none
 )
 
 audit = Table(
@@ -91,18 +100,18 @@ audit = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("at_ns", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("proof", String(16), nullable=False),
+    Column("proof", _name(16), nullable=False),
     Column("peer", Text, nullable=False),
     Column("on_behalf_of", Text, nullable=False),
-    Column("action", String(32), nullable=False),
-    Column("model", String(63), nullable=False),
+    Column("action", _name(32), nullable=False),
+    Column("model", _name(63), nullable=False),
     Column("reason", Text, nullable=False),
     Column("from_revision", BigInteger, nullable=False),
     Column("to_revision", BigInteger, nullable=False),
     Column("details_json", Text, nullable=False),
-    Column("previous_digest", String(64), nullable=False),
-    Column("format", String(32), nullable=False),  # of the document whose digest is the row's
-    Column("digest", String(64), nullable=False),
+    Column("previous_digest", _name(64), nullable=False),
+    Column("format", _name(32), nullable=False),  # of the document whose digest is the row's
+    Column("digest", _name(64), nullable=False),
     Index("audit_of_model", "model", "sequence"),
 )
 
@@ -111,11 +120,11 @@ audit = Table(
 lineages = Table(
     "lineage",
     metadata,
-    Column("place", Integer, primary_key=True),  # 1, 2, 3 …
-    Column("id", String(36), nullable=False),
+    Column("place", _NUMBER, primary_key=True, autoincrement=False),  # 1, 2, 3 …
+    Column("id", _name(36), nullable=False),
     Column("successor_of", Text, nullable=False),  # lineage of another database; empty for none
     Column(
-        "revision", Integer, nullable=False
+        "revision", _NUMBER, nullable=False
     ),  # number of the restored revisions; 0 for the first
     Column("ended_json", Text, nullable=False),  # other models, which end with that number
 )
@@ -124,8 +133,8 @@ lineages = Table(
 epochs = Table(
     "epochs",
     metadata,
-    Column("number", Integer, primary_key=True),  # 1, 2, 3 …
-    Column("id", String(36), nullable=False),
+    Column("number", _NUMBER, primary_key=True, autoincrement=False),  # 1, 2, 3 …
+    Column("id", _name(36), nullable=False),
     Column("first_change", BigInteger, nullable=False),  # last row of the audit log before it
     Column("file", Text, nullable=False),  # identity of the file and of the running system
 )
@@ -134,7 +143,7 @@ epochs = Table(
 host_reports = Table(
     "host_reports",
     metadata,
-    Column("host_id", String(255), primary_key=True),
+    Column("host_id", _name(255), primary_key=True),
     Column("report_json", Text, nullable=False),  # ScorersReport
 )
 
@@ -142,10 +151,10 @@ host_reports = Table(
 acting = Table(
     "acting",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("model", _name(63), primary_key=True),
+    Column("version", _NUMBER, nullable=False),
     Column("revision", BigInteger, nullable=False),  # of the deployment, when it was reported
-    Column("because", String(32), nullable=True),  # WithheldReason; null: the declared one acts
+    Column("because", _name(32), nullable=True),  # WithheldReason; null: the declared one acts
     Column("since_ns", BigInteger, nullable=False),
 )
 
@@ -154,8 +163,8 @@ acting = Table(
 loads = Table(
     "loads",
     metadata,
-    Column("artifact_digest", String(64), primary_key=True),
-    Column("onnxruntime", String(64), primary_key=True),
+    Column("artifact_digest", _name(64), primary_key=True),
+    Column("onnxruntime", _name(64), primary_key=True),
 )
 
 # Marks of versions beside revisions: of those that must not act, whatever revisions declare; of
@@ -163,9 +172,9 @@ loads = Table(
 marks = Table(
     "marks",
     metadata,
-    Column("kind", String(32), primary_key=True),
-    Column("model", String(63), primary_key=True),
-    Column("number", Integer, primary_key=True),
+    Column("kind", _name(32), primary_key=True),
+    Column("model", _name(63), primary_key=True),
+    Column("number", _NUMBER, primary_key=True),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
@@ -175,9 +184,9 @@ marks = Table(
 tags = Table(
     "tags",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("name", String(63), primary_key=True),
-    Column("number", Integer, nullable=False),
+    Column("model", _name(63), primary_key=True),
+    Column("name", _name(63), primary_key=True),
+    Column("number", _NUMBER, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
@@ -187,11 +196,11 @@ tags = Table(
 votes = Table(
     "votes",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("place", Integer, primary_key=True),  # 1, 2, 3 … on the version
-    Column("kind", String(16), nullable=False),  # VoteKind
-    Column("content_digest", String(64), nullable=False),
+    Column("model", _name(63), primary_key=True),
+    Column("number", _NUMBER, primary_key=True),
+    Column("place", _NUMBER, primary_key=True),  # 1, 2, 3 … on the version
+    Column("kind", _name(16), nullable=False),  # VoteKind
+    Column("content_digest", _name(64), nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
@@ -202,9 +211,9 @@ votes = Table(
 approval_policies = Table(
     "approval_policies",
     metadata,
-    Column("model", String(63), primary_key=True),
-    Column("place", Integer, primary_key=True),  # 1, 2, 3 …
-    Column("approvers", Integer, nullable=False),
+    Column("model", _name(63), primary_key=True),
+    Column("place", _NUMBER, primary_key=True),  # 1, 2, 3 …
+    Column("approvers", _NUMBER, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
@@ -218,11 +227,11 @@ refusals = Table(
     Column("minute_ns", BigInteger, nullable=False),  # begin of the minute
     Column("actor", Text, nullable=False),  # empty: no name
     Column("peer", Text, nullable=False),
-    Column("call", String(64), nullable=False),
-    Column("reason", String(32), nullable=False),  # FailureKind
+    Column("call", _name(64), nullable=False),
+    Column("reason", _name(32), nullable=False),  # FailureKind
     Column("attempts", BigInteger, nullable=False),
-    Column("previous_digest", String(64), nullable=False),
-    Column("digest", String(64), nullable=False),
+    Column("previous_digest", _name(64), nullable=False),
+    Column("digest", _name(64), nullable=False),
 )
 
 # Not covered by the audit log: reports of other processes, openings of the database, and loads that

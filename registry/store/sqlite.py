@@ -1,6 +1,5 @@
 """SQLite as the registry's database: one process per file, in WAL mode, one writer at a time."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -10,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import DDL, Column, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
 from registry.store.ports import Named
 from registry.store.schema import WRITTEN_ONCE, metadata
@@ -32,11 +31,12 @@ class Sqlite:
 
     begin_reading = "BEGIN"
     begin_writing = "BEGIN IMMEDIATE"
+    begin_owning_files = "BEGIN"  # no other process has them
 
     def create_missing(self, connection: Connection) -> None:
         metadata.create_all(connection)
 
-    def finish_writing(self, connection: Connection) -> None:
+    def finish_writing(self, connection: Connection, *, changes_state: bool) -> None:
         """Tell no one: one process uses the file."""
 
     def upsert(
@@ -84,8 +84,8 @@ class Sqlite:
         finally:
             driver.text_factory = before
 
-    def is_fault_of_ours(self, error: DatabaseError) -> bool:
-        return isinstance(error.orig, sqlite3.IntegrityError)
+    def is_fault_of_ours(self, error: DBAPIError) -> bool:
+        return isinstance(error, IntegrityError | InterfaceError)
 
 
 def _configure(connection: Any, _record: Any) -> None:

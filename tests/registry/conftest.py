@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.registry.operator import Operator, running_registry, served_registry
+from tests.registry.postgresql import Server
+from tests.registry.postgresql import running_server as running_postgresql
 from tests.registry.samples import ACTOR, new_version, record_with
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Yield a server of PostgreSQL; tests that need one are skipped where there is none."""
+    with running_postgresql() as server:
+        yield server
 
 
 @pytest.fixture

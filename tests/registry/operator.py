@@ -191,6 +191,11 @@ def registration_parts(version: NewVersion) -> Iterator[pb.RegisterVersionReques
     return upload_parts(version, pb.RegisterVersionRequest)
 
 
+def files_below(directory: Path) -> list[Path]:
+    """Return all files but the locks of staging areas."""
+    return [path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
 def rows_of(directory: Path, table: str) -> list[Any]:
     with sqlite3.connect(directory / "registry.sqlite") as database:
         rows = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our tables

@@ -1,5 +1,6 @@
 """The artifact store keeps complete files under their digest, and nothing else."""
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from registry.store.artifacts import ArtifactStore
 from tests.registry.faults import full_disk
+from tests.registry.operator import files_below
 from understudy.domain.errors import (
     CorruptedError,
     InvalidInputError,
@@ -25,10 +27,6 @@ def kept(store: ArtifactStore, content: bytes = CONTENT) -> ArtifactFile:
         file = target.close()
         store.keep(staging, [file])
     return file
-
-
-def files_below(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_file()]
 
 
 def test_a_file_is_found_by_its_digest(tmp_path: Path) -> None:
@@ -116,11 +114,27 @@ def test_a_disk_that_is_full_at_the_last_bytes_is_reported(tmp_path: Path) -> No
 
 def test_unfinished_uploads_of_an_earlier_process_are_removed(tmp_path: Path) -> None:
     first = ArtifactStore(tmp_path)
-    first.stage().open_file("model.onnx").abandon()  # as if the process were killed
+    first.stage().open_file("model.onnx").abandon()
+    os.close(first._staging._lock)  # as if the process were killed
 
-    ArtifactStore(tmp_path)
+    second = ArtifactStore(tmp_path)
 
     assert files_below(tmp_path) == []
+    assert not first._staging.directory.exists()
+    second.close()
+
+
+def test_a_registry_that_starts_leaves_the_uploads_of_a_running_one(tmp_path: Path) -> None:
+    first = ArtifactStore(tmp_path)
+    with first.stage() as staging:
+        target = staging.open_file("model.onnx")
+        target.write(CONTENT)
+
+        ArtifactStore(tmp_path).close()
+
+        first.keep(staging, [target.close()])
+    first.close()
+    assert len(files_below(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "../../etc/passwd", "G" * 64])

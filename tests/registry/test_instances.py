@@ -1,0 +1,119 @@
+"""Several registries over one PostgreSQL: each answers for all, and a watcher may move between them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from registry.store.postgresql import PostgresqlPlace
+from tests.registry.operator import Operator, report_of, running_registry
+from tests.registry.postgresql import Server
+from tests.registry.samples import new_version
+from understudy.control.belief import Belief
+from understudy.domain.changes import DeployChampion, SetThreshold
+from understudy.registry.v1 import registry_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    place: PostgresqlPlace
+    directory: Path
+
+
+@pytest.fixture(scope="module")
+def original(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Original:
+    """Return database and directory of a stopped registry with fraud@1, deployed."""
+    made = Original(postgresql.new_database(), tmp_path_factory.mktemp("original"))
+
+    async def fill() -> None:
+        async with running_registry(made.directory, store=made.place.conninfo) as channel:
+            operator = Operator(channel)
+            response = await operator.register(new_version())
+            assert response.report.complete, response.report
+            await operator.change(DeployChampion(1))
+
+    asyncio.run(fill())
+    return made
+
+
+@pytest.fixture
+def database(original: Original, postgresql: Server) -> PostgresqlPlace:
+    return postgresql.copy_of(original.place)
+
+
+@pytest.fixture
+async def pair(
+    database: PostgresqlPlace, original: Original, tmp_path: Path
+) -> AsyncIterator[list[Operator]]:
+    """Yield clients of two registries over one database that has fraud@1, deployed."""
+    shutil.copytree(original.directory, tmp_path, dirs_exist_ok=True)
+    async with AsyncExitStack() as stack:
+        operators = []
+        for _ in range(2):
+            registry = running_registry(tmp_path, store=database.conninfo)
+            operators.append(Operator(await stack.enter_async_context(registry)))
+        yield operators
+
+
+async def test_a_change_by_one_instance_reaches_the_watchers_of_the_other(
+    pair: list[Operator],
+) -> None:
+    first, second = pair
+
+    seeing = asyncio.ensure_future(
+        second.seen(lambda each: any(d.decision_threshold == 0.25 for d in each.deployments))
+    )
+    await first.change(SetThreshold(0.25))
+
+    seen = await seeing
+    assert [each.revision for each in seen.deployments] == [2]
+
+
+async def test_any_instance_answers_with_the_change_of_another(pair: list[Operator]) -> None:
+    for number in range(2, 12):
+        changed = await pair[number % 2].change(SetThreshold(number / 100))
+        assert changed.revision == number
+        other = pair[1 - number % 2]
+        status = await other.stub.GetStatus(pb.GetStatusRequest())
+        assert [each.revision for each in status.deployments] == [number]
+    audit = await pair[0].audit()
+    assert audit.chain_intact
+    assert [each.to_revision for each in audit.entries if each.to_revision] == list(range(1, 12))
+
+
+async def test_a_watcher_that_moves_between_instances_believes_both(pair: list[Operator]) -> None:
+    belief = Belief()
+    for number in range(2, 12):
+        await pair[number % 2].change(SetThreshold(number / 100))
+        for operator in pair:
+            assert belief.take(await operator.seen(lambda _: True)) is not None, belief.refusal
+            assert belief.snapshot is not None
+            assert belief.snapshot.deployments[0].revision == number
+
+
+async def test_a_report_to_one_instance_is_known_to_all(pair: list[Operator]) -> None:
+    first, second = pair
+    seeing = asyncio.ensure_future(second.seen(lambda each: bool(each.scorers)))
+
+    await first.stub.ReportScorers(await report_of(first, "h-1"))
+    await first.stub.ReportRouter(pb.ReportRouterRequest(router_id="r-1"))
+
+    assert [each.host_id for each in (await seeing).scorers] == ["h-1"]
+    status = await second.stub.GetStatus(pb.GetStatusRequest())
+    assert [each.host_id for each in status.hosts] == ["h-1"]
+    assert [each.router_id for each in status.routers] == ["r-1"]
+
+
+async def test_an_instance_that_starts_knows_the_reports_to_others(
+    pair: list[Operator], database: PostgresqlPlace, tmp_path: Path
+) -> None:
+    await pair[0].stub.ReportScorers(await report_of(pair[0], "h-1"))
+
+    async with running_registry(tmp_path, store=database.conninfo) as channel:
+        seen = await Operator(channel).seen(lambda _: True)
+
+    assert [each.host_id for each in seen.scorers] == ["h-1"]
