@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.named_version import named_version
+from registry.cli.named_version import NamedVersion, named_version, print_named_json
 from registry.cli.options import DryRun, Model, ModelOrVersion, Number, Reason, Registry
 from registry.cli.output import approval_text, shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
@@ -56,9 +56,9 @@ def approve(
     output: Output = Format.TABLE,
 ) -> None:
     """Approve a version that someone else made, so that it may answer callers."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     request = pb.CastVoteRequest(
-        ref=ref_to_wire(ref),
+        ref=ref_to_wire(named.ref),
         kind=pb.VOTE_KIND_APPROVE,
         reason=reason,
         content_digest=content,
@@ -66,7 +66,7 @@ def approve(
         dry_run=dry_run,
     )
     with RegistryClient(registry) as client:
-        _report(f"{ref}", client.cast_vote(request), output)
+        _report(named, client.cast_vote(request), output)
 
 
 @app.command()
@@ -81,16 +81,16 @@ def reject(
     output: Output = Format.TABLE,
 ) -> None:
     """Reject a version: its approvals count no longer. Traffic that it has stays (see `block`)."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     request = pb.CastVoteRequest(
-        ref=ref_to_wire(ref),
+        ref=ref_to_wire(named.ref),
         kind=pb.VOTE_KIND_REJECT,
         reason=reason,
         content_digest=content,
         dry_run=dry_run,
     )
     with RegistryClient(registry) as client:
-        _report(f"{ref}", client.cast_vote(request), output)
+        _report(named, client.cast_vote(request), output)
 
 
 @app.command("require-approval")
@@ -122,9 +122,9 @@ def require_approval(
         screen.say(f"{listed} answer now with fewer; they go on, and get no more traffic")
 
 
-def _report(name: str, done: pb.CastVoteResponse, output: Format) -> None:
+def _report(named: NamedVersion, done: pb.CastVoteResponse, output: Format) -> None:
     if output is Format.JSON:
-        print_json(message_value(done))
+        print_named_json(message_value(done), named)
         return
     verb = "is" if done.applied else "would be"
     effect = "approved" if done.vote.kind == pb.VOTE_KIND_APPROVE else "rejected"
@@ -132,5 +132,5 @@ def _report(name: str, done: pb.CastVoteResponse, output: Format) -> None:
     if done.vote.HasField("expires"):
         until = f" until {shown(shown_time(done.vote.expires))}"
     Screen().say(
-        f"{name} {verb} {effect} by {done.vote.actor}{until}; {approval_text(done.approval)}"
+        f"{named.ref} {verb} {effect} by {done.vote.actor}{until}; {approval_text(done.approval)}"
     )

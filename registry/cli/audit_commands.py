@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry.cli.named_files import new_file, text_of, trusted_keys
-from registry.cli.named_version import named_version
+from registry.cli.named_version import NamedVersion, named_version, print_named_json
 from registry.cli.options import AnyModel, ModelOrVersion, Number, Registry
 from registry.cli.output import print_audit, shown_time
 from registry.cli.paging import Limit, say_more
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.errors import CheckFailedError, InvalidInputError
-from understudy.domain.versions import VersionRef
 from understudy.provenance.dsse import AUDIT_HEAD_TYPE, envelope_from_json
 from understudy.provenance.signing_keys import SigningKeys, new_private_key
 from understudy.registry.v1 import registry_pb2 as pb
@@ -180,9 +179,9 @@ def verify_version(
     output: Output = Format.TABLE,
 ) -> None:
     """Hash every byte of a version's artifact and every row anew, and compare with the audit log."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     with RegistryClient(registry) as client:
-        _conclude(client.verify(VersionRef(ref.model, ref.number)), output)
+        _conclude(client.verify(named.ref), output, named)
 
 
 def _heads_of(head: Path | None, trusted_key: Path | None) -> "list[AuditHead]":
@@ -211,20 +210,20 @@ def _judge_lines(lines: Sequence[str], heads: "list[AuditHead]", output: Format 
     _fail_by(found.faults)
 
 
-def _conclude(response: pb.VerifyRegistryResponse, output: Format) -> None:
+def _conclude(response: pb.VerifyRegistryResponse, output: Format, *named: NamedVersion) -> None:
     if output is Format.JSON:
-        print_json(message_value(response))
+        print_named_json(message_value(response), *named)
     else:
         Screen().say(
             f"{response.audit_rows} rows of the log, {response.versions} versions, "
             f"{response.revisions} revisions, {response.files} files of {response.size_bytes} bytes"
         )
         if response.collected_count:
-            named = ", ".join(f"{each.model}@{each.number}" for each in response.collected)
+            listed = ", ".join(f"{each.model}@{each.number}" for each in response.collected)
             more = ", …" if response.collected_count > len(response.collected) else ""
             Screen().say(
                 f"collected, not verified: the artifacts of {response.collected_count} versions: "
-                f"{named}{more}"
+                f"{listed}{more}"
             )
     _fail_by(response.faults)
 

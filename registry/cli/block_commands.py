@@ -6,7 +6,7 @@ import typer
 
 from registry.cli.await_effect import looking_at
 from registry.cli.make_change import report_effect
-from registry.cli.named_version import named_version
+from registry.cli.named_version import NamedVersion, named_version, resolved_tags
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -49,11 +49,11 @@ def block(
     output: Output = Format.TABLE,
 ) -> None:
     """Keep a version from taking any part, declared or left over, until it is unblocked."""
-    ref = named_version(model, version, registry)
-    request = _request(ref, reason, dry_run=dry_run)
+    named = named_version(model, version, registry, output)
+    request = _request(named.ref, reason, dry_run=dry_run)
     request.blocked, request.allow_errors = True, allow_errors
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
-        _report(client, ref, client.set_block(request), output, is_block=True, wait=wait)
+        _report(client, named, client.set_block(request), output, is_block=True, wait=wait)
 
 
 @app.command()
@@ -70,10 +70,10 @@ def unblock(
     output: Output = Format.TABLE,
 ) -> None:
     """Lift the block of a version; it takes the part again that revisions declare."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
-        done = client.set_block(_request(ref, reason, dry_run=dry_run))
-        _report(client, ref, done, output, is_block=False, wait=wait)
+        done = client.set_block(_request(named.ref, reason, dry_run=dry_run))
+        _report(client, named, done, output, is_block=False, wait=wait)
 
 
 @app.command("forget-host")
@@ -114,19 +114,20 @@ def _request(ref: VersionRef, reason: str, *, dry_run: bool) -> pb.SetBlockReque
 
 def _report(
     client: RegistryClient,
-    ref: VersionRef,
+    named: NamedVersion,
     done: pb.SetBlockResponse,
     output: Format,
     *,
     is_block: bool,
     wait: bool,
 ) -> None:
+    ref = named.ref
     report_effect(
         _awaited(ref, done, is_block=is_block) if wait and done.applied else None,
         looking_at(client, ref.model),
         output,
         print_table=lambda: _print(ref, done, is_block=is_block),
-        content=message_value(done),
+        content={**message_value(done), **resolved_tags(named)},
     )
 
 

@@ -7,7 +7,7 @@ import typer
 
 from registry.cli.copies import new_directory, write_artifact
 from registry.cli.named_files import trusted_keys
-from registry.cli.named_version import named_version
+from registry.cli.named_version import named_version, print_named_json
 from registry.cli.options import Actor, DryRun, ModelOrVersion, Number, OnBehalfOf, Reason, Registry
 from registry.cli.output import print_report
 from registry.cli.version_bundle import (
@@ -41,14 +41,16 @@ def export_(
     output: Output = Format.TABLE,
 ) -> None:
     """Write a version and the registry's signed statement about it to a new directory."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
+    ref = named.ref
     with new_directory(to) as part, RegistryClient(registry) as client:
         found = client.get_version(ref.model, ref.number)
         statement = client.sign_version(ref)
         size_bytes = write_artifact(client, found, part / ARTIFACT_DIRECTORY)
         write_bundle(part, found, statement)
     if output is Format.JSON:
-        print_json({"directory": to, "files": len(found.files), "size_bytes": size_bytes})
+        written = {"directory": to, "files": len(found.files), "size_bytes": size_bytes}
+        print_named_json(written, named)
     else:
         Screen().say(f"wrote a bundle of {ref} to {to}: {size_bytes} bytes in its artifact")
 

@@ -28,7 +28,7 @@ from registry.cli import (
 )
 from registry.cli.await_effect import looking_at
 from registry.cli.make_change import report_effect
-from registry.cli.named_version import named_version
+from registry.cli.named_version import NamedVersion, named_version
 from registry.cli.options import (
     Actor,
     DryRun,
@@ -123,7 +123,8 @@ def check(
         raise InvalidInputError.of("version", read=f"{model} with files", accepted="one of both")
     with RegistryClient(registry, actor=actor) as client:
         if is_registered:
-            _conclude(client.recheck(named_version(model, version, registry)), output)
+            named = named_version(model, version, registry, output)
+            _conclude(client.recheck(named.ref), output, named)
             return
         if artifact is None or provenance is None or views is None or score_output is None:
             accepted = "MODEL@NUMBER, or --artifact, --provenance, --views and --score-output"
@@ -147,7 +148,7 @@ def export(
         Path | None, typer.Option(help="Ed25519 key, PEM: sign the statement as a DSSE envelope")
     ] = None,
     registry: Registry = DEFAULT_REGISTRY,
-    output: Output = Format.TABLE,  # noqa: ARG001 - for a failure; what is printed is JSON
+    output: Output = Format.TABLE,
 ) -> None:
     """Print a version's provenance for other tools: in-toto Statement v1 or CycloneDX ML-BOM."""
     if signing_key is not None and form is not ExportFormat.IN_TOTO:
@@ -155,7 +156,7 @@ def export(
     keys = None if signing_key is None else _signing_keys(signing_key)
     write = in_toto_statement if form is ExportFormat.IN_TOTO else ml_bom
     with RegistryClient(registry) as client:
-        ref = named_version(model, version, registry)
+        ref = named_version(model, version, registry, output).ref
         found = client.get_version(ref.model, ref.number)
         written = write(
             ref,
@@ -240,8 +241,9 @@ app.add_typer(import_mlflow.app)
 def _conclude(
     response: pb.RegisterVersionResponse | pb.CheckVersionResponse | pb.RecheckVersionResponse,
     output: Format,
+    *named: NamedVersion,
 ) -> None:
-    print_report(response, output)
+    print_report(response, output, *named)
     if not response.report.complete:
         findings = len(response.report.findings)
         raise RefusedError(f"the gate refuses the version: {findings} findings, all on stdout")

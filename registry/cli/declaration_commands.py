@@ -1,6 +1,7 @@
 """Commands that declare several parts of a deployment at once, and the one that pauses challengers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -154,8 +155,8 @@ def pause(
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Pause(), how)
     else:
-        ref = named_version(model, version, registry)
-        make_change(ref.model, Pause(ref.number), how)
+        named = named_version(model, version, registry, output)
+        make_change(named.ref.model, Pause(named.ref.number), replace(how, named=named))
 
 
 def print_differences(response: pb.ChangeDeploymentResponse, screen: Screen) -> None:

@@ -1,5 +1,6 @@
 """Commands that create a deployment's next revision."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -74,10 +75,20 @@ def deploy(
     output: Output = Format.TABLE,
 ) -> None:
     """Make a version the champion; the first one brings threshold and fallback score of its record."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     how = ChangeOptions(
-        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+        reason,
+        dry_run,
+        expect_revision,
+        wait,
+        registry,
+        actor,
+        output,
+        override,
+        on_behalf_of,
+        named,
     )
+    ref = named.ref
     change = DeployChampion(
         ref.number,
         parse_policy(threshold, "--threshold"),
@@ -113,10 +124,20 @@ def shadow(
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version rehearse on mirrored traffic, unseen by callers."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     how = ChangeOptions(
-        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+        reason,
+        dry_run,
+        expect_revision,
+        wait,
+        registry,
+        actor,
+        output,
+        override,
+        on_behalf_of,
+        named,
     )
+    ref = named.ref
     share_bp, number = parse_share(sample, "--sample"), ref.number
     judged_by = None if margins is None else margins_of_file(margins)
     if judged_by is not None and not share_bp:
@@ -148,10 +169,20 @@ def canary(
     output: Output = Format.TABLE,
 ) -> None:
     """Give a challenger a share of live traffic."""
-    ref = named_version(model, version, registry)
+    named = named_version(model, version, registry, output)
     how = ChangeOptions(
-        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
+        reason,
+        dry_run,
+        expect_revision,
+        wait,
+        registry,
+        actor,
+        output,
+        override,
+        on_behalf_of,
+        named,
     )
+    ref = named.ref
     share_bp, number = parse_share(weight, "--weight"), ref.number
     make_change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
 
@@ -180,8 +211,8 @@ def promote(
     if version is None and "@" not in model:
         make_change(checked_model_name(model), Promote(None, choice), how)
     else:
-        ref = named_version(model, version, registry)
-        make_change(ref.model, Promote(ref.number, choice), how)
+        named = named_version(model, version, registry, output)
+        make_change(named.ref.model, Promote(named.ref.number, choice), replace(how, named=named))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from registry.cli.await_effect import (
     looking_at,
 )
 from registry.cli.expected_revision import confirmed_revision
+from registry.cli.named_version import NamedVersion, resolved_tags
 from registry.cli.output import print_change
 from registry.decisions.effect import Awaited
 from understudy.control.client import RegistryClient
@@ -39,6 +40,7 @@ class ChangeOptions:
     output: Format
     override: str | None = None  # reason to break limits of the registry
     on_behalf_of: str | None = None  # person for whom the actor, an automation, acts
+    named: NamedVersion | None = None  # the version that the command names; None if it names none
 
 
 def make_change(
@@ -81,6 +83,7 @@ def make_change(
             how.output,
             wait=how.wait,
             print_table=lambda: show(response, Screen()),
+            more={} if how.named is None else resolved_tags(how.named),
         )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from registry.cli.contract_output import contract_rows
+from registry.cli.named_version import NamedVersion, print_named_json
 from understudy.control.margins_wire import margins_from_wire
 from understudy.control.wire_enums import shown_name
 from understudy.provenance.evidence import Evidence, FieldEvidence, summed_up
@@ -24,10 +25,11 @@ DIGEST_SHOWN = 12
 def print_report(
     response: pb.RegisterVersionResponse | pb.CheckVersionResponse | pb.RecheckVersionResponse,
     output: Format,
+    *named: NamedVersion,
 ) -> None:
     """Print the gate's report: every finding with what was read and what is wanted."""
     if output is Format.JSON:
-        print_json(message_value(response))
+        print_named_json(message_value(response), *named)
         return
     report, screen = response.report, Screen()
     print_evidence(report.evidence, screen)

@@ -55,9 +55,9 @@ def show(
 ) -> None:
     """Show a version with its part and its provenance record."""
     with RegistryClient(registry) as client:
-        ref = named_version(model, version, registry)
-        found = client.get_version(ref.model, ref.number)
-        print_version(found, client.get_status(ref.model), output)
+        named = named_version(model, version, registry, output)
+        found = client.get_version(named.ref.model, named.ref.number)
+        print_version(found, client.get_status(named.ref.model), output, named)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 from registry.cli.await_effect import looking_at
 from registry.cli.expected_revision import require_terminal
 from registry.cli.make_change import report_effect
-from registry.cli.named_version import named_version
+from registry.cli.named_version import NamedVersion, named_version, resolved_tags
 from registry.cli.options import (
     Actor,
     AnyModel,
@@ -50,10 +50,10 @@ def retire(
     output: Output = Format.TABLE,
 ) -> None:
     """Let a version without a part take none any more, and let `gc` collect its artifact."""
-    ref = named_version(model, version, registry)
-    request = _request(ref, reason, retired=True, dry_run=dry_run)
+    named = named_version(model, version, registry, output)
+    request = _request(named.ref, reason, retired=True, dry_run=dry_run)
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
-        _set_retirement(client, request, output, wait=wait)
+        _set_retirement(client, request, output, named, wait=wait)
 
 
 @app.command()
@@ -70,10 +70,10 @@ def reinstate(
     output: Output = Format.TABLE,
 ) -> None:
     """End the retirement of a version; a collected artifact stays collected."""
-    ref = named_version(model, version, registry)
-    request = _request(ref, reason, retired=False, dry_run=dry_run)
+    named = named_version(model, version, registry, output)
+    request = _request(named.ref, reason, retired=False, dry_run=dry_run)
     with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
-        _set_retirement(client, request, output, wait=wait)
+        _set_retirement(client, request, output, named, wait=wait)
 
 
 @app.command()
@@ -134,9 +134,14 @@ def _request(
 
 
 def _set_retirement(
-    client: RegistryClient, request: pb.SetRetirementRequest, output: Format, *, wait: bool
+    client: RegistryClient,
+    request: pb.SetRetirementRequest,
+    output: Format,
+    named: NamedVersion,
+    *,
+    wait: bool,
 ) -> None:
-    ref, retired = ref_from_wire(request.ref), request.retired
+    ref, retired = named.ref, request.retired
     done = client.set_retirement(request)
     subject = f"the {'retirement' if retired else 'reinstatement'} of {ref}"
     awaited = AwaitedState(subject, done.lineage, done.sequence, ended=ref if retired else None)
@@ -145,7 +150,7 @@ def _set_retirement(
         looking_at(client, ref.model),
         output,
         print_table=lambda: _print_retirement(ref, done, retired=retired),
-        content=message_value(done),
+        content={**message_value(done), **resolved_tags(named)},
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from registry.cli.named_version import named_version
+from registry.cli.named_version import NamedVersion, named_version, print_named_json
 from registry.cli.options import Actor, DryRun, Model, OnBehalfOf, Reason, Registry
 from registry.cli.output import shown_time
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
@@ -38,7 +38,8 @@ def tag(
     output: Output = Format.TABLE,
 ) -> None:
     """Give a version a name for people, unique in its model; it changes no traffic."""
-    ref = named_version(version, None, registry)
+    named = named_version(version, None, registry, output)
+    ref = named.ref
     request = pb.SetTagRequest(
         model=ref.model, name=name, number=ref.number, move=move, reason=reason, dry_run=dry_run
     )
@@ -46,7 +47,7 @@ def tag(
         done = client.set_tag(request)
     verb = "has" if done.applied else "would have"
     before = f"; {ref.model}@{done.before} had it" if done.HasField("before") else ""
-    _report(done, output, f"{ref} {verb} the tag {name}{before}; no traffic changes")
+    _report(done, output, f"{ref} {verb} the tag {name}{before}; no traffic changes", named)
 
 
 @app.command()
@@ -96,8 +97,8 @@ def tags(
     Screen().table(("tag", "version", "since", "by", "reason"), rows)
 
 
-def _report(done: pb.SetTagResponse, output: Format, text: str) -> None:
+def _report(done: pb.SetTagResponse, output: Format, text: str, *named: NamedVersion) -> None:
     if output is Format.JSON:
-        print_json(message_value(done))
+        print_named_json(message_value(done), *named)
     else:
         Screen().say(text)

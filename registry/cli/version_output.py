@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from registry.cli.contract_output import needs_rows
+from registry.cli.named_version import NamedVersion, print_named_json
 from registry.cli.output import DIGEST_SHOWN, approval_text, print_evidence, shown_time
 from registry.cli.status_output import parts_of
 from understudy.control.wire_values import ref_from_wire
@@ -52,10 +53,12 @@ def print_versions(
     )
 
 
-def print_version(version: pb.Version, status: pb.GetStatusResponse, output: Format) -> None:
+def print_version(
+    version: pb.Version, status: pb.GetStatusResponse, output: Format, named: NamedVersion
+) -> None:
     """Print one version with its parts and its record."""
     if output is Format.JSON:
-        print_json(_version_dict(version, status))
+        print_named_json(_version_dict(version, status), named)
         return
     score, screen = version.score_output, Screen()
     screen.table(

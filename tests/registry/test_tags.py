@@ -1,5 +1,6 @@
 """Tags name versions for people: unique in a model, moved on purpose, audited, without effect."""
 
+import json
 from pathlib import Path
 
 import grpc
@@ -77,18 +78,46 @@ def test_commands_take_a_tag_for_a_number_and_show_it(registry: str, tmp_path: P
     lost = command("untag", "fraud", "good", *REASON)
 
     assert tagged.stdout == "fraud@2 has the tag good; no traffic changes\n"
-    assert (shown.exit_code, as_two.exit_code, shown.stderr) == (OK, OK, "fraud@good is fraud@2\n")
+    assert (shown.exit_code, as_two.exit_code, shown.stderr) == (OK, OK, "")
+    assert json.loads(shown.stdout)["resolved_tags"] == {"fraud@good": "fraud@2"}
     assert '"number": 2' in shown.stdout
     assert (planned.exit_code, "fraud@good is fraud@2" in planned.stderr) == (OK, True)
     assert "fraud@2" in compared.stdout
     assert unknown.exit_code == USAGE
     assert "bad of fraud" in unknown.stderr
     assert copied["files"]
+    assert copied["resolved_tags"] == {"fraud@good": "fraud@2"}
     assert lost.stdout == "fraud@2 has lost the tag good; no traffic changes\n"
     assert command("untag", "fraud", "good", *REASON).exit_code == USAGE
     assert command("tag", "fraud@2", "champion", *REASON).exit_code == USAGE
     assert json_of("tags", "fraud") == {"tags": []}
     assert command("retire", "fraud@nine", *REASON).exit_code != REFUSED
+
+
+NAMING = {  # commands that take a version, and the words after it
+    "show": (),
+    "diff": ("fraud@1",),
+    "download": ("--to", "{folder}"),
+    "verify": (),
+    "tag": ("other", *REASON, "--dry-run"),
+    "deploy": (*REASON, "--dry-run"),
+    "block": (*REASON, "--dry-run"),
+    "retire": (*REASON, "--dry-run"),
+}
+
+
+def test_a_json_document_tells_the_version_of_a_tag_and_stderr_nothing(
+    registry: str, tmp_path: Path
+) -> None:
+    assert registry
+    assert command("tag", "fraud@2", "good", *REASON).exit_code == OK
+
+    for name, more in NAMING.items():
+        words = [each.format(folder=tmp_path / "copy") for each in more]
+        done = command(name, "fraud@good", *words, "--output", "json")
+
+        assert (name, done.exit_code, done.stderr) == (name, OK, "")
+        assert json.loads(done.stdout)["resolved_tags"] == {"fraud@good": "fraud@2"}, name
 
 
 @given(st.from_regex(r"[0-9]+", fullmatch=True))

@@ -79,7 +79,8 @@ def test_a_check_is_of_files_or_of_a_registered_version(unchanged: str) -> None:
 
 
 def test_a_difference_is_listed_by_group(unchanged: str) -> None:
-    found = json_of("diff", "fraud@1", "2")
+    document = json_of("diff", "fraud@1", "2")
+    found = document["differences"]
     table = command("diff", "fraud@1", "fraud@2").stdout
     same = command("diff", "fraud@1", "1").stdout
 
@@ -90,6 +91,7 @@ def test_a_difference_is_listed_by_group(unchanged: str) -> None:
         "other": "second@lab",
     } in found
     assert {each["group"] for each in found} == {"version", "people"}
+    assert (document["one"], document["other"]) == ("fraud@1", "fraud@2")
     assert "second@lab" in table
     assert "fraud@1 and fraud@1 have the same content" in same
 
