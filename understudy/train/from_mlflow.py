@@ -145,7 +145,21 @@ def _load(flavours: Mapping[str, Any], place: Path) -> tuple[Any, str]:
         raise InvalidInputError.of(
             "flavours", read=sorted(flavours), accepted=f"one of {', '.join(_FLAVOURS)}"
         )
-    return _module(f"mlflow.{flavour}").load_model(str(place)), flavour
+    try:
+        return _module(f"mlflow.{flavour}").load_model(str(place)), flavour
+    except ImportError as error:  # of the model's library, which MLflow imports when it loads
+        raise _absent_library(flavour, error) from error
+
+
+def _absent_library(flavour: str, error: ImportError) -> InvalidInputError:
+    """Return the error for a model whose library is not installed here."""
+    accepted = "the library of the model, in the version of its training, in this environment"
+    if flavour == "pytorch":
+        accepted += (
+            "; or, as torch is large, an export where torch is: torch.onnx.export, "
+            "mlflow.onnx.log_model, and the import of that flavour"
+        )
+    return InvalidInputError.of(f"library of flavour {flavour}", read=error, accepted=accepted)
 
 
 def _source(tags: Mapping[str, str], given: str | None, *, clean: bool | None) -> dict[str, Any]:
