@@ -12,7 +12,7 @@ from understudy.features.adapters.aerospike_replicas import ASSUMED_COPIES, copi
 from understudy.features.adapters.aerospike_store import AerospikeStore
 from understudy.features.decisions.attempts import Attempts, plan_attempts
 
-SECONDS = st.floats(0.001, 3600)
+SECONDS = st.floats(0.001, 0.2) | st.floats(0.2, 3600)  # most limits are short
 REPLICAS = st.integers(1, 8)
 MOST = st.integers(1, 11)
 SLOW_MS = 20  # such a store is slow, and not away

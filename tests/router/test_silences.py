@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -20,13 +21,14 @@ from tests.router.router_process import (
     open_router_process,
 )
 from tests.router.samples import MODEL, deployment
-from tests.stack.waiting import until_gone
+from tests.stack.waiting import until, until_gone
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.deployments import DegradationLevel, Fallback
 
 pytestmark = [pytest.mark.fault, pytest.mark.long]
 SUSPENDED_S = 8.0  # longer than it takes to find a process hung
 CALLS = 150
+RATE_OF_MINUTES_PER_S = 10
 WAITING = 40  # calls; fewer than gRPC keeps unread for one listener of a worker
 DECLARED = pytest.mark.parametrize(
     "fallback", [Fallback(), Fallback(constant_score=0.5)], ids=["without", "with"]
@@ -77,6 +79,57 @@ async def test_a_reader_that_hangs_costs_a_level_and_no_call(
     assert traffic.failures == []
     assert {call.level for call in during} <= {DegradationLevel.FULL, DegradationLevel.FEATURES}
     assert DegradationLevel.FEATURES in {call.level for call in during}
+
+
+@DECLARED
+async def test_a_reader_that_hangs_while_it_opens_its_store_costs_a_level_and_no_call(
+    tmp_path: Path, fallback: Fallback
+) -> None:
+    async with (
+        open_router_process(
+            tmp_path,
+            deployment(fallback=fallback),
+            {1: [ServedScorer()]},
+            **PATIENT,
+        ) as router,
+        open_traffic(
+            router.address,
+            model=MODEL,
+            entity="user",
+            units=USERS,
+            rate_per_s=RATE_OF_MINUTES_PER_S,
+            timeout_s=PATIENT_S,
+        ) as traffic,
+    ):
+        await traffic.until_ended(RATE_OF_MINUTES_PER_S)
+        ended = reader_of(router)
+        before = len(traffic.calls)
+        ended.kill()
+        hung = await started_after(ended, router)
+        hung.suspend()  # a starting interpreter has not reached the store yet
+        await until_gone([hung.pid])
+        during = traffic.calls[before:]
+        while traffic.calls[-1].level is not DegradationLevel.FULL:
+            await traffic.until_ended(traffic.ended + 1)
+
+    print(f"{len(traffic.failures)} of {len(traffic.calls) - before}")  # noqa: T201 - the counts
+    assert "did not open the store" in (tmp_path / "process-logs" / "router.log").read_text()
+    assert traffic.failures == []
+    assert {call.level for call in during} <= {DegradationLevel.FULL, DegradationLevel.FEATURES}
+    assert during[-1].level is DegradationLevel.FEATURES
+
+
+async def started_after(ended: psutil.Process, router: RouterProcess) -> psutil.Process:
+    """Return the reader that takes the place of one that has ended."""
+    found: list[psutil.Process] = []
+
+    async def is_found() -> bool:
+        with suppress(psutil.NoSuchProcess, ValueError):  # none yet, or between two
+            found[:] = [reader_of(router)]
+        return bool(found) and found[0] != ended
+
+    await until(is_found)
+    return found[0]
 
 
 @DECLARED
