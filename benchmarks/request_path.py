@@ -43,6 +43,10 @@ class RequestPath:
     supervisor: Supervisor
     router: ProcessSpec
 
+    def settings_in(self, folder: Path) -> dict[str, str]:
+        """Return the settings of another router on the same scorers, with its files in `folder`."""
+        return {**self.router.environment, **_folders(folder)}
+
     async def score(self, entity_id: str) -> scoring_pb2.ScoreResponse:
         """Make one call, like any client."""
         async with grpc.aio.insecure_channel(self.address) as channel:
@@ -209,11 +213,16 @@ def _scorer_host(folder: Path, registry: str) -> ProcessSpec:
 def _router(folder: Path, registry: str, address: str, workers: int, features: str) -> ProcessSpec:
     return ProcessSpec(
         name="router",
-        arguments=(
-            *("-m", "router", "serve", "--listen", address, "--registry", registry),
-            *("--features", features, "--workers", str(workers)),
-            *("--log-dir", str(folder / "logs"), "--state-dir", str(folder / "router")),
-        ),
+        arguments=(*("-m", "router", "serve", "--listen", address, "--workers", str(workers)),),
         health_target=address,
-        environment={"ROUTER_LOG_KEY": "no secret, but as costly as one"},
+        environment={
+            "ROUTER_REGISTRY": registry,
+            "ROUTER_FEATURES": features,
+            **_folders(folder),
+            "ROUTER_LOG_KEY": "no secret, but as costly as one",
+        },
     )
+
+
+def _folders(folder: Path) -> dict[str, str]:
+    return {"ROUTER_LOG_DIR": str(folder / "logs"), "ROUTER_STATE_DIR": str(folder / "router")}

@@ -62,21 +62,14 @@ async def measure_fronts(effort: Effort, folder: Path) -> list[Row]:
 async def _start_envoy_router(path: RequestPath) -> str:
     """Start a second router, on the other front, on the same scorers; return its address."""
     address, folder = f"127.0.0.1:{free_port()}", path.folder / "envoy"
-    own = {
-        "--listen": address,
-        "--log-dir": str(folder / "logs"),
-        "--state-dir": str(folder / "router"),
-    }
-    arguments = path.router.arguments
-    options = ("", *arguments[:-1])  # before each argument
     spec = replace(
         path.router,
         name=_ENVOY_ROUTER,
         arguments=tuple(
-            own.get(option, each) for option, each in zip(options, arguments, strict=True)
+            address if each == path.address else each for each in path.router.arguments
         ),
         health_target=address,
-        environment={**path.router.environment, "ROUTER_FRONT": Front.ENVOY.value},
+        environment={**path.settings_in(folder), "ROUTER_FRONT": Front.ENVOY.value},
     )
     await path.supervisor.start(spec)
     return address
