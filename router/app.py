@@ -35,6 +35,7 @@ from router.settings import RouterSettings
 from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.report_wire import belief_to_wire
+from understudy.domain.spans import SpanSink
 from understudy.features.ports import FeatureStore
 from understudy.features.stores import isolated_store
 from understudy.inference.reflection import SERVICE as INFERENCE
@@ -50,6 +51,7 @@ from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.rpc_boundary import Guard
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.span_export import span_export
 from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2
 
@@ -77,17 +79,18 @@ async def serve(
     Raises:
         UnavailableError: the port cannot be opened.
         InvalidInputError: the feature store's URL names no store, or the file of identities is not
-            usable.
+            usable, or the variables of spans are not.
     """
     guard = entry_guard(settings.identities)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     router_id = f"{socket.gethostname()}-{worker}-{os.getpid()}"
     async with AsyncExitStack() as resources:
         resources.enter_context(working(settings.state_dir))
+        spans = resources.enter_context(span_export("understudy-router", close_within_s=2.0))
         store = await resources.enter_async_context(
             isolated_store(settings.features, log=_log, ids=settings.logged_ids)
         )
-        logs = _log_writer(settings)
+        logs = LogWriter(settings.log_dir, ids=settings.logged_ids)
         logs.start()
         resources.push_async_callback(_close_logs, logs, settings.log_close_s)
         belief = Belief(settings.state_dir / "last-snapshot")
@@ -97,7 +100,7 @@ async def serve(
             limited(settings.work_ends_s, "work in flight") as begin_to_end,
             asyncio.TaskGroup() as tasks,
         ):
-            pipeline = open_pipeline(settings, _ports(settings, store, logs), tasks)
+            pipeline = open_pipeline(settings, _ports(settings, store, logs, spans), tasks)
             # Pushed onto the stack, so that it runs after the tasks that use the scorers have ended.
             resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
             # The addresses of this worker alone, which its successor needs.
@@ -158,11 +161,9 @@ async def _close(name: str, close: Callable[[], Awaitable[object]]) -> None:
     await within(_CLOSE_S, f"closing {name}", close())
 
 
-def _log_writer(settings: RouterSettings) -> LogWriter:
-    return LogWriter(settings.log_dir, ids=settings.logged_ids)
-
-
-def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> PipelinePorts:
+def _ports(
+    settings: RouterSettings, store: FeatureStore, logs: LogWriter, spans: SpanSink | None
+) -> PipelinePorts:
     return PipelinePorts(
         store=store,
         log=logs.offer,
@@ -172,6 +173,7 @@ def _ports(settings: RouterSettings, store: FeatureStore, logs: LogWriter) -> Pi
         open_scorer=partial(open_oip_scorer, transport=settings.transport),
         clocks=_CLOCKS,
         cpu_s=time.thread_time,
+        spans=spans,
     )
 
 

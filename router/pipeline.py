@@ -12,6 +12,7 @@ from router.batches.fetch_features import FeatureFetcher
 from router.batches.last_scores import LastScores
 from router.batches.mirror import MirrorPolicy, MirrorQueue
 from router.books.counters import Counters
+from router.books.spans import SpanBook
 from router.decisions.breaker import BreakerPolicy
 from router.decisions.budget import BudgetPolicy
 from router.decisions.row_limit import RowLimitPolicy
@@ -21,6 +22,7 @@ from router.revision.live_model import Shared
 from router.revision.live_models import LiveModels
 from router.revision.open_scorers import OpenScorer
 from router.settings import RouterSettings
+from understudy.domain.spans import SpanSink
 from understudy.features.ports import FeatureStore
 from understudy.features.serving.last_known import LastKnownRecords
 from understudy.logs.batches import LogBatch
@@ -38,6 +40,7 @@ class PipelinePorts:
     open_scorer: OpenScorer
     clocks: Clocks
     cpu_s: Callable[[], float]  # CPU time used by the event loop's thread
+    spans: SpanSink | None = None  # None: no spans are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def open_pipeline(
         last_scores=LastScores(settings.most_last_scores),
         clocks=ports.clocks,
         gate=gate,
+        spans=None if ports.spans is None else SpanBook(ports.spans, ports.clocks),
     )
     models = LiveModels(
         _shared(settings, features, delivery),
@@ -94,7 +98,7 @@ def open_pipeline(
     return Pipeline(
         gate=gate,
         intake=_intake(settings, ports, gate),
-        admission=_admission(settings, models),
+        admission=_admission(settings, models, now_s),
         models=models,
         features=features,
         drill=drill,
@@ -142,10 +146,13 @@ def _intake(settings: RouterSettings, ports: PipelinePorts, gate: Gate) -> Intak
     )
 
 
-def _admission(settings: RouterSettings, models: LiveModels) -> Admission:
+def _admission(
+    settings: RouterSettings, models: LiveModels, now_s: Callable[[], float]
+) -> Admission:
     return Admission(
         live=models.live,
         budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
+        now_s=now_s,
         most_candidates=settings.most_candidates,
         most_candidate_features=settings.most_candidate_features,
     )

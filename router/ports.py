@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import CorruptedError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TraceContext
 from understudy.domain.versions import VersionRef
 
 
@@ -61,6 +62,7 @@ class Scorer(Protocol):
         *,
         timeout_s: float,
         outputs: Sequence[str] = (),
+        trace: TraceContext | None = None,
     ) -> Inferred:
         """Score a batch.
 
@@ -69,6 +71,7 @@ class Scorer(Protocol):
             tensors: in the order of `spec.inputs`, each of n rows.
             timeout_s: limit on waiting for the answer.
             outputs: names of outputs to return besides the score.
+            trace: of a caller, for the scorer's own span; None if no caller sent one.
 
         Raises:
             OtherArtifactError: the process that listens there now did not load the version's artifact.

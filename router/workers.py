@@ -27,6 +27,7 @@ from understudy.runtime.front.envoy_files import find_envoy_files
 from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import stop_on_signals
+from understudy.runtime.span_export import check_span_export
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.keeper import Care, HealthCheck, Keeper, Kept
@@ -50,9 +51,11 @@ async def supervise(settings: RouterSettings) -> int:
 
     Raises:
         InvalidInputError: the log folder cannot be shared with the group of the settings, they
-            want Envoy where it cannot run, or other machines could read along.
+            want Envoy where it cannot run, other machines could read along, or the variables of spans
+            are not acceptable.
     """
     front = _front_of(settings)
+    check_span_export(os.environ)
     settings.callers_transport.require(settings.listen, named="listen")
     stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.lifecycle import run
 from understudy.runtime.logs import configure_logs
 from understudy.runtime.settings import load_settings, show_settings
+from understudy.runtime.span_export import check_span_export
 from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ def serve(  # noqa: PLR0917 - options of a command line
     """Serve one model version until SIGTERM. Needs no registry."""
     try:
         settings = load_settings(ScorerSettings, {"listen": listen, "metrics_port": metrics_port})
+        check_span_export(os.environ)
     except InvalidInputError as error:
         if status_file is not None:
             write_refusal(status_file, error)
@@ -95,6 +97,7 @@ def host(
         show_settings(settings, output)
         return
     load_settings(ScorerSettings, {})  # of the scorers, which would all refuse them
+    check_span_export(os.environ)  # of the scorers, too
     # The host starts processes: grpc must not install its fork handlers, which do not help here.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from scorer.host.host_app import host as host_scorers  # noqa: PLC0415 - as above

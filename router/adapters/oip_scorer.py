@@ -30,6 +30,7 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TRACEPARENT, TRACESTATE, TraceContext
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
@@ -109,11 +110,12 @@ class OipScorer:
         *,
         timeout_s: float,
         outputs: Sequence[str] = (),
+        trace: TraceContext | None = None,
     ) -> Inferred:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
         request_id = str(next(self._numbers))
-        request = self._encode(spec, tensors, outputs, _call_fields(request_id, timeout_s))
+        request = self._encode(spec, tensors, outputs, _call_fields(request_id, timeout_s, trace))
         try:
             async with TimeLimit(timeout_s):
                 stream, received = await self._ask(request, spec)
@@ -358,10 +360,14 @@ def _told(answer: oip.ModelStreamInferResponse, address: str) -> Exception:
             return UnavailableError(f"scorer {address}", answer.error_message)
 
 
-def _call_fields(request_id: str, timeout_s: float) -> bytes:
-    """Return the fields that identify a request and limit its time."""
+def _call_fields(request_id: str, timeout_s: float, trace: TraceContext | None) -> bytes:
+    """Return the fields that identify a request and its trace, and limit its time."""
     request = oip.ModelInferRequest(id=request_id)
     request.parameters["timeout"].int64_param = max(1, round(timeout_s * 1e6))
+    if trace is not None:
+        request.parameters[TRACEPARENT].string_param = trace.traceparent
+        if trace.state:
+            request.parameters[TRACESTATE].string_param = trace.state
     return request.SerializeToString()
 
 

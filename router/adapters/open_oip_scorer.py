@@ -12,6 +12,7 @@ from router.adapters.oip_scorer import OipScorer
 from router.ports import ClosableScorer, Inferred
 from understudy.domain.errors import InvalidInputError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TraceContext
 from understudy.domain.versions import VersionRef
 from understudy.runtime.transport.transport import Transport
 
@@ -44,6 +45,7 @@ class ForbiddenScorer:
         *,
         timeout_s: float,
         outputs: Sequence[str] = (),
+        trace: TraceContext | None = None,
     ) -> Inferred:
         raise self._error()
 

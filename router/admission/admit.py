@@ -1,6 +1,6 @@
 """Admission: a parsed request becomes a call, or one error that names all of its faults."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -50,6 +50,7 @@ class Admission:
 
     live: Mapping[str, LiveModel]  # by model name
     budget: BudgetPolicy
+    now_s: Callable[[], float]
     most_candidates: int
     most_candidate_features: int  # of all candidates of a call
 
@@ -130,6 +131,7 @@ class Admission:
             candidates=candidates,
             rows=1 if candidates is None else len(candidates.ids),
             trace=arrival.trace,
+            admitted_s=0.0 if arrival.trace is None else self.now_s(),
             progress=Progress(tried_champion=live.goes_to_champion[seat]),
         )
 

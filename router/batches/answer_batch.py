@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from router.batches.fetch_features import FeatureFetcher, Fetched
 from router.batches.version_plan import Prepared, VersionPlan
 from router.calls.answered import Answered, BatchTiming, Served
-from router.calls.call import Call
+from router.calls.call import Call, span_id_of_call
 from router.calls.rows import whole_calls
 from router.decisions.reasons import marks_of
 from router.decisions.rules import NO_RULE, first_matching_rule
@@ -24,6 +25,7 @@ from understudy.domain.deployments import Arm, DegradationLevel, Rule
 from understudy.domain.errors import DeadlinePassedError
 from understudy.domain.logged_features import LoggedFeatures
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TraceContext
 from understudy.features.serving.stored_columns import Assembled
 
 
@@ -37,6 +39,7 @@ class VersionStages:
     features: FeatureFetcher
     clocks: Clocks
     scorer_timeout_s: float
+    has_spans: bool  # of calls, in this process
 
     def in_arm(self, arm: Arm) -> VersionStages:
         """Return the stages with answers in the name of an arm."""
@@ -115,12 +118,14 @@ class VersionStages:
     ) -> Inferred:
         spec = self.version.spec
         outputs = _wanted_outputs(prepared.calls, spec)
+        trace = _told_trace(prepared.calls, has_spans=self.has_spans)
+        ask = partial(scorer.infer, spec, timeout_s=timeout_s, outputs=outputs, trace=trace)
         rule_rows = prepared.rule_rows
         if rule_rows is None or not (rule_rows != NO_RULE).any():
-            return await scorer.infer(spec, prepared.tensors, timeout_s=timeout_s, outputs=outputs)
+            return await ask(prepared.tensors)
         undecided = rule_rows == NO_RULE
         asked = tuple(np.ascontiguousarray(tensor[undecided]) for tensor in prepared.tensors)
-        inferred = await scorer.infer(spec, asked, timeout_s=timeout_s, outputs=outputs)
+        inferred = await ask(asked)
         scores = np.array([*(rule.score for rule in self.rules), np.nan])[rule_rows]
         scores[undecided] = inferred.scores  # NO_RULE is -1, the index of the NaN
         return Inferred(
@@ -201,6 +206,22 @@ def _spread(values: NDArray[np.generic], scored: NDArray[np.bool_]) -> NDArray[n
     spread = np.zeros((len(scored), *values.shape[1:]), dtype=values.dtype)
     spread[scored] = values
     return spread
+
+
+def _told_trace(calls: Sequence[Call], *, has_spans: bool) -> TraceContext | None:
+    """Return the trace that the scorer is told: of the first sampled call, or else the first traced one.
+
+    `has_spans`: this process makes spans, so that the parent is the call's own one.
+    """
+    first: TraceContext | None = None
+    for call in calls:
+        trace = call.trace
+        if trace is None:
+            continue
+        if trace.is_sampled:
+            return replace(trace, parent_id=span_id_of_call(call, trace)) if has_spans else trace
+        first = first or trace
+    return first
 
 
 def _wanted_outputs(calls: Sequence[Call], spec: VersionSpec) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from router.batches.last_scores import LastScores
 from router.books.counters import Counters
+from router.books.spans import SpanBook
 from router.calls.answered import Answered, reasons_by_row
 from router.calls.call import Call, Candidates
 from router.calls.rows import (
@@ -86,6 +87,7 @@ class Delivery:
     last_scores: LastScores
     clocks: Clocks
     gate: RowGate
+    spans: SpanBook | None = None  # None: no spans are made
 
     def deliver(self, answered: Answered, deployment: Deployment) -> None:
         """Answer the callers, who all still wait; then count and log every row."""
@@ -117,6 +119,8 @@ class Delivery:
         if not (is_plain and self.request_log.is_quiet):
             self.request_log.answered(answered, now_s=answered_s)
         self.log(self._log_batch(answered, deployment, queue_s, total_s))
+        if self.spans is not None:
+            self.spans.answered(answered, answered_s=answered_s)
 
     def fail(self, calls: Sequence[Call], error: UnderstudyError) -> None:
         """End calls for which no fallback is declared."""
@@ -124,7 +128,10 @@ class Delivery:
         for call in failed:
             call.answer.set_exception(error)
             self.counters.failed(call.live.deployment.model, failure_kind_of(error), call.rows)
-        self.request_log.failed(failed, error, now_s=self.clocks.monotonic_s())
+        now_s = self.clocks.monotonic_s()
+        self.request_log.failed(failed, error, now_s=now_s)
+        if self.spans is not None:
+            self.spans.failed(failed, error, now_s=now_s)
 
     def _remember(self, answered: Answered, now_s: float) -> None:
         if answered.levels is not None and answered.levels.max() >= DegradationLevel.FALLBACK:

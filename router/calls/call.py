@@ -12,6 +12,7 @@ from router.decisions.priority import Priority
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import Fault
 from understudy.domain.features import FeatureScalar
+from understudy.domain.spans import span_id_of
 from understudy.domain.trace_context import TraceContext
 
 RequestFeatures = Mapping[str, FeatureScalar] | None
@@ -76,6 +77,7 @@ class Call:
     candidates: Final[Candidates | None] = None  # set for a ScoreBatch
     part: Final[int | None] = None  # its place among those of a split call; None: a whole call
     trace: Final[TraceContext | None] = None  # of the caller
+    admitted_s: Final[float] = 0.0  # monotonic; measured for calls with a trace
     progress: Final[Progress] = field(default_factory=Progress)
 
 
@@ -95,3 +97,9 @@ class Candidates:
 def give_up(calls: Sequence[Call]) -> list[Call]:
     """Release one holder of `calls`; return those neither answered nor held by another."""
     return [call for call in calls if call.progress.let_go() and not call.answer.done()]
+
+
+def span_id_of_call(call: Call, trace: TraceContext) -> str:
+    """Return the id of the span of `call`, whose caller sent `trace`."""
+    facts = (trace.trace_id, trace.parent_id, call.request_id, call.arrived_s, call.part)
+    return span_id_of(*facts)

@@ -10,6 +10,7 @@ from understudy.domain.trace_context import (
     TRACESTATE,
     TraceContext,
     trace_context_of,
+    trace_context_of_metadata,
 )
 from understudy.runtime.front.context import AsgiContext
 
@@ -66,16 +67,10 @@ def trace_of(context: Any) -> TraceContext | None:
     A call without one costs a look at each of its headers, and nothing else.
     """
     if isinstance(context, AsgiContext):
-        traceparent = context.texts_of(TRACEPARENT)
-        return _trace(traceparent, context.texts_of(TRACESTATE)) if traceparent else None
+        parents = context.texts_of(TRACEPARENT)
+        if len(parents) != 1:  # none, or ambiguous
+            return None
+        return trace_context_of(parents[0], ",".join(context.texts_of(TRACESTATE)))
     metadata = context.invocation_metadata()
-    traceparent = [value for key, value in metadata if key == TRACEPARENT]
-    if not traceparent:
-        return None
-    return _trace(traceparent, [value for key, value in metadata if key == TRACESTATE])
-
-
-def _trace(traceparent: list[Any], tracestate: list[Any]) -> TraceContext | None:
-    if len(traceparent) != 1:  # ambiguous
-        return None
-    return trace_context_of(str(traceparent[0]), ",".join(map(str, tracestate)))
+    has_one = any(key == TRACEPARENT for key, _ in metadata)
+    return trace_context_of_metadata(metadata) if has_one else None

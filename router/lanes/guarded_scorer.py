@@ -11,6 +11,7 @@ from router.ports import Inferred, OtherArtifactError, Scorer, ScorerHungError
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError
 from understudy.domain.patience import Experience, Verdict
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TraceContext
 
 _log = structlog.get_logger()
 
@@ -115,8 +116,11 @@ class TimedScorer:
         *,
         timeout_s: float,
         outputs: Sequence[str] = (),
+        trace: TraceContext | None = None,
     ) -> Inferred:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
         self.asked_s = self._now_s()
-        return await self._scorer.infer(spec, tensors, timeout_s=timeout_s, outputs=outputs)
+        return await self._scorer.infer(
+            spec, tensors, timeout_s=timeout_s, outputs=outputs, trace=trace
+        )

@@ -222,6 +222,7 @@ def _stages(
             features=shared.features,
             clocks=shared.clocks,
             scorer_timeout_s=shared.scorer_timeout_s,
+            has_spans=shared.delivery.spans is not None,
         )
         for number, version in versions.items()
     }

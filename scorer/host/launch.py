@@ -10,6 +10,7 @@ from scorer.settings import ScorerSettings
 from understudy.artifact.expectation import expectation_of, write_expectation
 from understudy.domain.snapshots import VersionSpec
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, USAGE
+from understudy.runtime.span_export import scorer_span_environment
 from understudy.runtime.supervision.child import Child, ChildSpec, start_child
 from understudy.runtime.supervision.ending import Ending
 from understudy.runtime.supervision.foreign_environment import environment_for_foreign_code
@@ -78,7 +79,8 @@ class Launcher:
     def _environment(self) -> dict[str, str]:
         """Return the environment of a scorer, which runs foreign models.
 
-        It has no variables of this process but settings of scorers and those that libraries need.
+        It has no variables of this process but settings of scorers, those of the export of spans
+        without its secrets, and those that libraries need.
         """
         settings = {
             name: value
@@ -91,7 +93,8 @@ class Launcher:
             f"{_SETTINGS}DRAIN_GRACE_S": str(self._options.drain_grace_s),
             **environment_of(self._options.transport, prefix=_SETTINGS),
         }
-        return {**environment_for_foreign_code(os.environ), **settings, **own}
+        spans = scorer_span_environment(os.environ)
+        return {**environment_for_foreign_code(os.environ), **spans, **settings, **own}
 
 
 def _option(name: str, value: int | None) -> tuple[str, ...]:

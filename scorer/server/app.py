@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import InferenceService
+from scorer.server.spans import RequestSpans
 from scorer.settings import NanPolicy, ScorerSettings
 from understudy.artifact.expectation import Expectation
 from understudy.artifact.load_checks import CheckOptions
@@ -34,6 +36,7 @@ from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
+from understudy.runtime.span_export import span_export
 from understudy.runtime.unless_stopped import unless_stopped
 
 _CLOSE_S = 5.0  # from the end of the drain to the exit
@@ -58,6 +61,8 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
     coming = ComingCalls()
     place = RunPlace(settings.inline_run_ms / 1000)
     async with AsyncExitStack() as resources:
+        sink = resources.enter_context(span_export("understudy-scorer", close_within_s=1.0))
+        spans = None if sink is None else RequestSpans(sink, task.ref, _utc_s)
         server = await resources.enter_async_context(open_server())
         health = add_health(server, (SERVICE,))
         service = InferenceService(
@@ -66,6 +71,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
             metrics,
             lambda: health.current is Health.SERVING,
             StreamLimits(settings.max_streams, settings.max_streams_per_caller),
+            spans,
         )
         metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
         server.add_generic_rpc_handlers((service,))
@@ -92,6 +98,10 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
         drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
         await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
     return OK
+
+
+def _utc_s() -> float:
+    return time.time_ns() / 1e9
 
 
 @contextmanager

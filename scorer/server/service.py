@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from scorer.server.coming_calls import ComingCalls
 from scorer.server.served_model import ModelRequest, ServedModel
+from scorer.server.spans import OpenSpan, RequestSpans
 from understudy.artifact.digests import LOADED_DIGEST_KEY, LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
     Fault,
@@ -17,6 +18,7 @@ from understudy.domain.errors import (
     NotFoundError,
     OverloadedError,
     UnavailableError,
+    failure_kind_of,
 )
 from understudy.domain.versions import VersionRef
 from understudy.inference.infer_stream import InferStream, answer_message, failure_message
@@ -73,12 +75,15 @@ class InferenceService(grpc.GenericRpcHandler):
         observer: CallObserver,
         is_ready: Callable[[], bool],
         streams: StreamLimits,
+        spans: RequestSpans | None = None,
     ) -> None:
+        """`spans`: makes those of sampled requests; None for none."""
         self._ref = ref
         self._number = str(ref.number)
         self._coming = coming
         self._observer = observer
         self._is_ready = is_ready
+        self._spans = spans
         self._served: ServedModel | None = None
         self._infer: Any = grpc.unary_unary_rpc_method_handler(
             # Raw bytes: grpc would answer UNKNOWN if a message cannot be parsed.
@@ -119,13 +124,17 @@ class InferenceService(grpc.GenericRpcHandler):
 
     async def _model_infer(self, raw: bytes, context: Context) -> bytes:
         self._coming.enter()
+        span: OpenSpan | None = None
         try:
             request = _INFER_FORM.read(raw)
-            answer = await self._read(request, context.time_remaining()).answer()
+            if self._spans is not None:
+                span = self._spans.open(request, context.invocation_metadata() or ())
+            read = self._read(request, context.time_remaining())
+            answer = await read.answer()
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
-            self._observer.failed(status_of(error))
+            self._count_failure(error, span)
             await abort_with(context, error, rpc="ModelInfer")
-        self._observer.answered()
+        self._count_answer(read, span)
         return answer
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
@@ -142,30 +151,45 @@ class InferenceService(grpc.GenericRpcHandler):
     def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
         """Return the message for one request of a stream, now or later."""
         request_id = ""
+        span: OpenSpan | None = None
         try:
             request = _INFER_FORM.read(raw)
             request_id = request.id
+            if self._spans is not None:
+                span = self._spans.open(request)
             read = self._read(request, context.time_remaining())
             answer = read.answer_at_once()
-            return self._answer_later(read) if answer is None else self._message(answer)
+            if answer is None:
+                return self._answer_later(read, span)
+            return self._message(answer, read, span)
         except Exception as error:  # noqa: BLE001 - request boundary: as for a call
-            return self._failure(request_id, error)
+            return self._failure(request_id, error, span)
 
-    async def _answer_later(self, read: ModelRequest) -> bytes:
+    async def _answer_later(self, read: ModelRequest, span: OpenSpan | None) -> bytes:
         try:
-            return self._message(await read.answer())
+            return self._message(await read.answer(), read, span)
         except Exception as error:  # noqa: BLE001 - request boundary: as for a call
-            return self._failure(read.request_id, error)
+            return self._failure(read.request_id, error, span)
 
-    def _message(self, answer: bytes) -> bytes:
+    def _message(self, answer: bytes, read: ModelRequest, span: OpenSpan | None) -> bytes:
         message = answer_message(answer)
         _check_size(message)
-        self._observer.answered()
+        self._count_answer(read, span)
         return message
 
-    def _failure(self, request_id: str, error: Exception) -> bytes:
-        self._observer.failed(status_of(error))
+    def _failure(self, request_id: str, error: Exception, span: OpenSpan | None) -> bytes:
+        self._count_failure(error, span)
         return failure_message(request_id, error)
+
+    def _count_answer(self, read: ModelRequest, span: OpenSpan | None) -> None:
+        self._observer.answered()
+        if self._spans is not None and span is not None:
+            self._spans.close(span, rows=read.request.rows)
+
+    def _count_failure(self, error: Exception, span: OpenSpan | None) -> None:
+        self._observer.failed(status_of(error))
+        if self._spans is not None and span is not None:
+            self._spans.close(span, rows=0, failure=failure_kind_of(error))
 
     def _read(self, request: pb.ModelInferRequest, remaining_s: float | None) -> ModelRequest:
         if self._served is None:

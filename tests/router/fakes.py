@@ -16,6 +16,7 @@ from understudy.domain.errors import (
 )
 from understudy.domain.features import FeatureView
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TraceContext
 from understudy.domain.versions import VersionRef
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.ports import UNANSWERED, ViewRead
@@ -87,6 +88,7 @@ class FakeScorer:
     def __init__(self, address: str) -> None:
         self.address = address
         self.batches: list[int] = []
+        self.traces: list[TraceContext | None] = []  # as `batches`, of those it was asked for
         self.received: Sequence[NDArray[np.generic]] = ()  # with the latest batch
         self.failing = False
         self.fails_after: int | None = None  # batches
@@ -107,6 +109,7 @@ class FakeScorer:
         *,
         timeout_s: float,
         outputs: Sequence[str] = (),
+        trace: TraceContext | None = None,
     ) -> Inferred:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
@@ -114,6 +117,7 @@ class FakeScorer:
         if unknown := set(outputs) - {output.name for output in spec.outputs}:
             raise InvalidInputError.of("outputs", read=unknown, accepted="outputs of this version")
         self.received = tensors
+        self.traces.append(trace)
         await self._take_part(len(tensors[0]), timeout_s)
         first = tensors[0][:, 0].astype(np.float64)
         if self.refuses is not None and self.refuses in first:

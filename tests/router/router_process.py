@@ -24,8 +24,10 @@ from understudy.control import wire
 from understudy.control.sealed_state import sealed
 from understudy.domain.deployments import Deployment
 from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.domain.trace_context import TraceContext
 from understudy.features.decisions.record_format import pack_record, record_format
 from understudy.features.stores import open_writer
+from understudy.inference.request_parameters import trace_of_parameters
 from understudy.oip import inference_pb2 as oip
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
@@ -51,6 +53,7 @@ class ServedScorer:
         self.takes_s = 0.0  # for each batch, however many are in flight
         self.fails = False
         self.batches = 0
+        self.traces: list[TraceContext | None] = []  # of each batch
         self._answers_left: int | None = None  # before it hangs by itself
         self._is_well = asyncio.Event()
         self._is_well.set()
@@ -70,6 +73,7 @@ class ServedScorer:
     async def infer(self, body: bytes) -> bytes:
         request = oip.ModelInferRequest.FromString(body)
         self.batches += 1
+        self.traces.append(trace_of_parameters(request))
         if self.fails:
             failed = oip.ModelInferResponse(id=request.id)
             return oip.ModelStreamInferResponse(

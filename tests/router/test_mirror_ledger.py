@@ -29,6 +29,7 @@ from tests.virtual_time import SkippingLoop
 from understudy.domain.deployments import Arm, Shadow
 from understudy.domain.errors import DeadlinePassedError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
+from understudy.domain.trace_context import TraceContext
 from understudy.features.serving.assembly import compile_plan
 from understudy.logs.batches import ShadowBatchLog, ShadowStatus
 from understudy.logs.ledger import MirrorLedger
@@ -62,6 +63,7 @@ class MoodyScorer:
         *,
         timeout_s: float,
         outputs: Sequence[str] = (),
+        trace: TraceContext | None = None,
     ) -> Inferred:
         assert not outputs
         self.asked_rows += len(tensors[0])

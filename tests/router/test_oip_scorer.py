@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -20,6 +21,8 @@ from understudy.domain.errors import (
     InvalidInputError,
     UnavailableError,
 )
+from understudy.domain.trace_context import TraceContext
+from understudy.inference.request_parameters import trace_of_parameters
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.transport.transport import LOCAL
@@ -133,6 +136,18 @@ async def test_each_request_carries_its_time_limit() -> None:
 
     timeouts = [request.parameters["timeout"].int64_param for request in counted.requests]
     assert timeouts == [10_000_000, 5_500_000]
+
+
+async def test_a_request_names_the_trace_of_a_caller() -> None:
+    counted = Counted()
+    trace = TraceContext("1" * 32, "2" * 16, 1, "vendor=a")
+    async with scorer_of(serving_streams(counted.serve)) as scorer:
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S, trace=trace)
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S, trace=replace(trace, state=""))
+        await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+    read = [trace_of_parameters(request) for request in counted.requests]
+    assert read == [trace, replace(trace, state=""), None]
 
 
 async def test_concurrent_requests_have_separate_streams_and_few_are_kept() -> None:

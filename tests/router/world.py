@@ -26,6 +26,8 @@ from tests.router.fakes import FakeScorer, FakeStore
 from tests.router.samples import MODEL, UTC_S, VIEW, deployment, ready_processes, spec
 from understudy.domain.deployments import Challenger, Deployment
 from understudy.domain.snapshots import Snapshot, VersionSpec
+from understudy.domain.spans import SpanSink
+from understudy.domain.trace_context import TraceContext
 from understudy.features.ports import FeatureStore
 from understudy.logs.batches import LogBatch, ScoreBatchLog, ShadowBatchLog
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -144,6 +146,7 @@ class World:
         features: Sequence[Any] | None = None,
         top_k: int | None = None,
         is_sorted: bool = False,
+        trace: TraceContext | None = None,
         **asked_for: Any,
     ) -> pb.ScoreBatchResponse:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -159,7 +162,7 @@ class World:
         checks = CandidateChecks(live)
         for name, own in zip(ids, features or [{}] * len(ids), strict=True):
             checks.add(name, own)
-        arrival = Arrival(answer, Priority.BATCH, self.now_s(), 5.0)
+        arrival = Arrival(answer, Priority.BATCH, self.now_s(), 5.0, trace=trace)
         call = admission.admit_batch(asked, live, checks.checked(candidates), arrival)
         call.live.submit(call)
         received = await answer
@@ -188,6 +191,7 @@ async def open_world(
     request_log: RequestLogLines | None = None,
     log: Callable[[LogBatch], bool] | None = None,
     open_scorer: OpenScorer | None = None,
+    spans: SpanSink | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Open a router whose scorers are created on first use, by address.
@@ -197,6 +201,7 @@ async def open_world(
         request_log: writes lines per request; by default there is none.
         log: receives logged batches, instead of the world's list.
         open_scorer: opens real scorers, instead of the fake ones.
+        spans: receives the spans of sampled calls; by default none are made.
         settings: settings of the router that differ from `_SETTINGS`.
     """
     store = FakeStore()
@@ -219,6 +224,7 @@ async def open_world(
         open_scorer=open_scorer or open_fake,
         clocks=Clocks(monotonic_s=asyncio.get_running_loop().time, utc_s=lambda: UTC_S),
         cpu_s=thread_time,
+        spans=spans,
     )
     async with asyncio.timeout(_LIMIT_S), asyncio.TaskGroup() as tasks:
         pipeline = open_pipeline(RouterSettings(**{**_SETTINGS, **settings}), ports, tasks)

@@ -18,6 +18,7 @@ from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import SERVICE, InferenceService
+from scorer.server.spans import RequestSpans
 from tests.artifact.checked import CHECKS
 from understudy.artifact.expectation import Expectation
 from understudy.domain.versions import VersionRef
@@ -93,6 +94,7 @@ async def open_service(
     inline_run_s: float = INLINE_S,
     ready: bool = True,
     streams: StreamLimits = STREAMS,
+    spans: RequestSpans | None = None,
 ) -> AsyncIterator[Served]:
     """Serve the model at `source` as doubler@1; `runner` replaces the model."""
     async with AsyncExitStack() as resources:
@@ -100,7 +102,7 @@ async def open_service(
         metrics = ScorerMetrics()
         coming = ComingCalls()
         is_ready = [ready]
-        service = InferenceService(REF, coming, metrics, lambda: is_ready[0], streams)
+        service = InferenceService(REF, coming, metrics, lambda: is_ready[0], streams, spans)
         server.add_generic_rpc_handlers((service,))
         add_health(server, (SERVICE,))
         add_reflection(server)

@@ -6,8 +6,9 @@ Source: W3C Recommendation "Trace Context", level 1 (2021), sections 3.2 and 3.3
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
@@ -65,6 +66,16 @@ def trace_context_of(traceparent: str, tracestate: str = "") -> TraceContext | N
     return TraceContext(
         trace_id, parent_id, number if is_known else number & _SAMPLED, _state_of(tracestate)
     )
+
+
+def trace_context_of_metadata(metadata: Iterable[tuple[str, Any]]) -> TraceContext | None:
+    """Return the context that a call's metadata names; None if there is none, or more than one."""
+    pairs = tuple(metadata)
+    parents = [value for key, value in pairs if key == TRACEPARENT]
+    if len(parents) != 1:
+        return None
+    states = [str(value) for key, value in pairs if key == TRACESTATE]
+    return trace_context_of(str(parents[0]), ",".join(states))
 
 
 def _state_of(tracestate: str) -> str:

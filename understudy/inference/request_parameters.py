@@ -3,6 +3,12 @@
 from typing import Any
 
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.trace_context import (
+    TRACEPARENT,
+    TRACESTATE,
+    TraceContext,
+    trace_context_of,
+)
 from understudy.oip import inference_pb2 as pb
 
 _TYPED_ANSWER_PARAMETER = "binary_data_output"  # as in the protocol's HTTP extension
@@ -54,3 +60,15 @@ def wants_typed(request: pb.ModelInferRequest) -> bool:
         and chosen.WhichOneof("parameter_choice") == "bool_param"
         and not chosen.bool_param
     )
+
+
+def trace_of_parameters(request: pb.ModelInferRequest) -> TraceContext | None:
+    """Return the trace that the parameters `traceparent` and `tracestate` name.
+
+    None if there is none, or an invalid one, which the standard demands to ignore.
+    """
+    parent = request.parameters.get(TRACEPARENT)
+    if parent is None:
+        return None
+    state = request.parameters.get(TRACESTATE)
+    return trace_context_of(parent.string_param, "" if state is None else state.string_param)
