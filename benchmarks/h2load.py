@@ -27,6 +27,7 @@ class Load:
     bodies: tuple[Path, ...]  # one gRPC frame each, see `write_frame`
     connections: int = 4
     in_flight: int = 16  # per connection
+    headers: tuple[str, ...] = ()  # further ones, each NAME: VALUE
     sent_per_s: int | None = None  # over all connections, answered or not; None: closed loop
 
 
@@ -101,6 +102,7 @@ async def _run_one(load: Load, body: Path, *, connections: int, seconds: float) 
         "--header=content-type: application/grpc",
         "--header=te: trailers",
         f"--header=grpc-timeout: {_TIMEOUT}",
+        *(f"--header={header}" for header in load.headers),
         f"--log-file={log}",
         f"http://{load.address}{load.method}",
         stdout=asyncio.subprocess.PIPE,

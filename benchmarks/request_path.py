@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -88,6 +88,24 @@ class RequestPath:
                 raise UnavailableError(f"revision {deployment.revision}", "not in force")
             await asyncio.sleep(_POLL_S)
 
+    async def start_router_beside(self, name: str, environment: Mapping[str, str]) -> str:
+        """Start a second router on the same scorers and features; return its address.
+
+        `environment`: differs from the first one's.
+        """
+        address, folder = f"127.0.0.1:{free_port()}", self.folder / name.replace(", ", "-")
+        spec = replace(
+            self.router,
+            name=name,
+            arguments=tuple(
+                address if each == self.address else each for each in self.router.arguments
+            ),
+            health_target=address,
+            environment={**self.settings_in(folder), **environment},
+        )
+        await self.supervisor.start(spec)
+        return address
+
     async def _serves(self, revision: int) -> bool:
         books = await read_books(self.folder / "router")
         models = [model for each in books for model in each.models]
@@ -112,6 +130,11 @@ class RequestPath:
             if len(found) == count:
                 return found
         raise LookupError(f"only {len(found)} entities are answered by version {version}")
+
+
+def at_router(address: str, name: str, target: Target) -> Target:
+    """Return the load of `target` on the router at `address`."""
+    return replace(target, name=name, load=replace(target.load, address=address), read_batches=None)
 
 
 def request_of(entity_id: str) -> scoring_pb2.ScoreRequest:

@@ -18,7 +18,13 @@ from benchmarks.measure import (
     median_rate,
     median_ratio,
 )
-from benchmarks.request_path import CHALLENGER, CHAMPION, RequestPath, open_request_path
+from benchmarks.request_path import (
+    CHALLENGER,
+    CHAMPION,
+    RequestPath,
+    at_router,
+    open_request_path,
+)
 from benchmarks.router_score import open_floor_target
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.runtime.free_port import free_port
@@ -38,7 +44,7 @@ _LEAST_RATIO = 1.15
 async def measure_fronts(effort: Effort, folder: Path) -> list[Row]:
     """Measure both no-op servers, and both fronts with 4 x 16 and with one call in flight."""
     async with open_request_path(folder) as path:
-        envoy = await _start_envoy_router(path)
+        envoy = await path.start_router_beside(_ENVOY_ROUTER, {"ROUTER_FRONT": Front.ENVOY.value})
         entities = await path.entities_of(CHAMPION, 3) + await path.entities_of(CHALLENGER, 1)
         answer = await path.score(entities[0])
         both = await path.target(_GRPC, entities)
@@ -51,28 +57,12 @@ async def measure_fronts(effort: Effort, folder: Path) -> list[Row]:
                 floor,
                 envoy_floor,
                 replace(both, read_batches=None),
-                _on_envoy(envoy, _ENVOY, both),
+                at_router(envoy, _ENVOY, both),
                 replace(lone, read_batches=None),
-                _on_envoy(envoy, _ENVOY_LONE, lone),
+                at_router(envoy, _ENVOY_LONE, lone),
             ]
             measured = await alternate(targets, effort)
     return [_row(target.name, measured) for target in targets]
-
-
-async def _start_envoy_router(path: RequestPath) -> str:
-    """Start a second router, on the other front, on the same scorers; return its address."""
-    address, folder = f"127.0.0.1:{free_port()}", path.folder / "envoy"
-    spec = replace(
-        path.router,
-        name=_ENVOY_ROUTER,
-        arguments=tuple(
-            address if each == path.address else each for each in path.router.arguments
-        ),
-        health_target=address,
-        environment={**path.settings_in(folder), "ROUTER_FRONT": Front.ENVOY.value},
-    )
-    await path.supervisor.start(spec)
-    return address
 
 
 @asynccontextmanager
@@ -86,10 +76,6 @@ async def _envoy_floor(path: RequestPath, floor: Target) -> AsyncIterator[Target
         await supervisor.start(spec)
         load = replace(floor.load, address=address)
         yield replace(floor, name=_ENVOY_FLOOR, load=load, processes=supervisor.pids())
-
-
-def _on_envoy(address: str, name: str, target: Target) -> Target:
-    return replace(target, name=name, load=replace(target.load, address=address), read_batches=None)
 
 
 def _row(name: str, measured: dict[str, list[Measured]]) -> Row:
