@@ -1,9 +1,6 @@
 """The page of a comparison: complete without a network, safe, the same for the same logs."""
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -23,7 +20,6 @@ from understudy.domain.margins import Margins, Measure
 from understudy.logs.writer import LogWriter
 
 ROWS = 400
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PLAN = Plan(threshold=0.5, margins=Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.02}))
 
 
@@ -79,33 +75,6 @@ def test_a_page_has_the_verdict_each_table_each_figure_and_the_queries(
     for figure in figures:
         assert ET.fromstring(figure).tag == "svg"  # noqa: S314 - ours
     assert "FROM shadow" in page
-
-
-@pytest.mark.long
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("width", [360, 1100])
-def test_a_browser_shows_the_page_and_its_tables_without_a_sideways_scroll(
-    report: ComparisonReport, tmp_path: Path, width: int
-) -> None:
-    assert CHROMIUM is not None
-    probe = (
-        "<script>const wide = [...document.querySelectorAll('.wide')];"
-        "const over = Math.max(...wide.map(each => each.scrollWidth - each.clientWidth));"
-        "const page = document.documentElement.scrollWidth - innerWidth;"
-        "document.title = Math.max(over, page)</script>"
-    )
-    page = page_of(report).replace("</body>", f"{probe}</body>")
-    (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'u'}"]
-    options += [f"--window-size={width},900", "--dump-dom", f"file://{tmp_path / 'page.html'}"]
-
-    shown = subprocess.run(
-        [CHROMIUM, *options], check=False, capture_output=True, text=True, timeout=300
-    )
-
-    title = re.search(r"<title>(-?\d+)</title>", shown.stdout)
-    assert title is not None, shown.stderr
-    assert int(title[1]) <= 0
 
 
 @pytest.mark.parametrize("ties", [False, True])
