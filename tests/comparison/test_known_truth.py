@@ -242,6 +242,21 @@ def test_a_shadow_that_is_worse_on_one_slice_is_worse_there_alone() -> None:
     assert found["c"][0] > 0
 
 
+def test_fifths_of_the_score_show_no_difference_between_versions_of_one_law() -> None:
+    false = 0
+    for seed in range(20):
+        one = world(seed, 1_000)
+        fresh = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.15, one.rows), 0, 1)
+        label, segment = one.truth.astype(np.float64), pa.chunked_array([["a"] * one.rows])
+        rows = PairedRows(one.champion, fresh, one.unit, label, np.zeros(one.rows, np.int64))
+        found = compare_slices(rows, {"segment": segment}, confidence=0.95)
+        assert found is not None
+        assert len(found.found.findings) == 5
+        false += any(each.is_shown for each in found.found.findings)
+
+    assert false <= 4  # of 20 at a nominal 5 %: three standard errors above
+
+
 @pytest.mark.long
 def test_equal_slices_are_seldom_called_different() -> None:
     false = 0

@@ -47,9 +47,15 @@ def declared_slices(columns: Mapping[str, Codes]) -> list[Slice]:
     ]
 
 
-def found_slices(columns: Mapping[str, Codes], champion: Floats) -> list[Slice]:
-    """Return fifths of the champion's score, and each pair of values of two columns."""
-    return [*declared_slices({"champion score": _cut(champion, _SCORE_PARTS)}), *_pairs(columns)]
+def found_slices(columns: Mapping[str, Codes], scores: tuple[Floats, Floats]) -> list[Slice]:
+    """Return fifths of the mean of both scores, and each pair of values of two columns.
+
+    Not of one version's score: rows that are chosen by it are those on which its own noise is large,
+    so that equal versions would differ at both ends (Bland and Altman 1995, "Comparing methods of
+    measurement: why plotting difference against standard method is misleading").
+    """
+    mean = (scores[0] + scores[1]) / 2
+    return [*declared_slices({"mean of both scores": _cut(mean, _SCORE_PARTS)}), *_pairs(columns)]
 
 
 def _pairs(columns: Mapping[str, Codes]) -> Iterator[Slice]:

@@ -38,9 +38,11 @@ def _causes_text(coverage: Coverage) -> str:
 
 def noise_facts(inputs: Inputs, noise: Noise | None) -> Facts:
     """Return the identity of the inputs, and the differences of the champion from itself."""
-    equal = f"{number_text(inputs.equal)} of {inputs.compared - inputs.absent} rows compared"
-    absent = f"{inputs.absent} without an answer in the score log"
-    facts: Facts = [("same answer in both logs", f"{equal}; {absent}")]
+    equal = number_text(inputs.equal)
+    if inputs.equal.estimate is not None:
+        absent = f"{inputs.absent} without an answer in the score log"
+        equal += f" of {inputs.compared - inputs.absent} rows compared; {absent}"
+    facts: Facts = [("same answer in both logs", equal)]
     if noise is None:
         none = "unknown: the log has no shadow of the champion's own version in this period"
         return [*facts, ("noise of batching and runtime", none)]

@@ -44,6 +44,6 @@ def compare_slices(
         find_differences(
             slices, differences, units, is_against_rest=not has_outcomes, confidence=confidence
         )
-        for slices in (declared_slices(codes), found_slices(codes, part.champion))
+        for slices in (declared_slices(codes), found_slices(codes, (part.champion, part.shadow)))
     )
     return SliceComparison(measure, has_outcomes, declared, found)
