@@ -13,6 +13,7 @@ from time import monotonic
 
 import grpc
 import structlog
+from sqlalchemy import Engine
 
 from registry.approve_version import Voter
 from registry.block_version import Blocker
@@ -44,6 +45,7 @@ from registry.server.state_room import StateRoom
 from registry.server.submissions import Submissions
 from registry.server.unread import Unread
 from registry.server.watchers import Watchers
+from registry.server.webhooks import Receiver, Webhooks
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
@@ -57,6 +59,7 @@ from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
 from understudy.runtime.rpc_boundary import Guard, open_to_all
 from understudy.runtime.serving import add_health_and_reflection
+from understudy.runtime.transport.trust import trust_in
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 _ARTIFACTS_DIRECTORY = "artifacts"
@@ -79,6 +82,7 @@ class OpenRegistry:
     anchors: Anchors | None  # None: heads of the audit log are not handed over
     database_review: DatabaseReview
     refusals: RefusalBook
+    webhooks: Webhooks | None  # None: there is no receiver
 
 
 @asynccontextmanager
@@ -175,6 +179,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             database_review=DatabaseReview(engine, _utc_now, settings.verify_every_s),
         )
         refusals = RefusalBook(live, engine, _utc_now, believes=settings.identities is None)
+        webhooks = await _webhooks(settings, live, engine)
         unread = Unread(settings.unread_limits)
         server = await resources.enter_async_context(
             open_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
@@ -191,6 +196,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
             _anchors(settings, parts.proofs),
             parts.database_review,
             refusals,
+            webhooks,
         )
 
 
@@ -208,6 +214,8 @@ async def serve(settings: RegistrySettings) -> None:
             owned.create_task(opened.database_review.keep_reviewed()),
             owned.create_task(opened.refusals.keep_written()),
         ]
+        if opened.webhooks is not None:
+            tasks.append(owned.create_task(opened.webhooks.keep_delivered()))
         if opened.anchors is not None:
             tasks.append(owned.create_task(opened.anchors.keep_anchored()))
         _log.info("registry_opened", listen=settings.listen, port=opened.port)
@@ -245,6 +253,16 @@ def _anchors(settings: RegistrySettings, proofs: Proofs) -> Anchors | None:
     if settings.anchor_path is None and not command:
         return None
     return Anchors(proofs, AnchorPlaces(settings.anchor_every_s, settings.anchor_path, command))
+
+
+async def _webhooks(settings: RegistrySettings, live: LiveState, engine: Engine) -> Webhooks | None:
+    if (target := settings.webhook_target) is None:
+        return None
+    trust = trust_in(settings.webhook_ca) if target.is_tls else None
+    receiver = Receiver(target, settings.webhook_keys, trust)
+    webhooks = Webhooks(live, engine, _utc_now, receiver)
+    await webhooks.begin()
+    return webhooks
 
 
 def _upload_limits(settings: RegistrySettings) -> UploadLimits:

@@ -11,6 +11,7 @@ from registry.decisions.freezes import read_freezes
 from registry.decisions.limits import ChangeLimits
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
+from registry.decisions.webhooks import Target, keys_of, target_of
 from registry.store.places import database_place
 from registry.store.postgresql import PostgresqlPlace
 from understudy.domain.errors import InvalidInputError
@@ -103,6 +104,11 @@ class RegistrySettings(TransportSettings):
         None  # is given a signed head on its standard input on schedule
     )
     anchor_every_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 3_600.0
+    webhook_url: Annotated[str, Field(min_length=1, max_length=2_000)] | None = (
+        None  # https://…, or http:// on loopback; receives each change and refused attempts
+    )
+    webhook_key: SecretStr | None = None  # whsec_ and base64; a line for each key, for a rotation
+    webhook_ca: Path | None = None  # authorities of the receiver's certificate; none: the system's
     unready_delay_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
     drain_grace_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2.0
 
@@ -227,6 +233,35 @@ class RegistrySettings(TransportSettings):
             raise ValueError(
                 "anchor_every_s needs anchor_path or anchor_command: it would never act"
             )
+        return self
+
+    @property
+    def webhook_target(self) -> Target | None:
+        """The receiver of webhooks; None without one.
+
+        Raises:
+            InvalidInputError: its URL is not usable.
+        """
+        return None if self.webhook_url is None else target_of(self.webhook_url)
+
+    @property
+    def webhook_keys(self) -> tuple[bytes, ...]:
+        """The keys that sign webhooks.
+
+        Raises:
+            InvalidInputError: one has another form.
+        """
+        return () if self.webhook_key is None else keys_of(self.webhook_key.get_secret_value())
+
+    @model_validator(mode="after")
+    def _webhooks_act(self) -> Self:
+        if (self.webhook_url is None) != (self.webhook_key is None):
+            raise ValueError("webhook_url and webhook_key: only one of them, accepted: both")
+        target, keys = self.webhook_target, self.webhook_keys
+        if self.webhook_key is not None and not keys:
+            raise ValueError("webhook_key: read no line; accepted: a key a line")
+        if self.webhook_ca is not None and (target is None or not target.is_tls):
+            raise ValueError("webhook_ca has no effect without a webhook_url of https")
         return self
 
     @model_validator(mode="after")

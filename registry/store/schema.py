@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # In SQLite an integer has 64 bits by any name.
 _NUMBER = Integer().with_variant(BigInteger(), "postgresql")
@@ -234,9 +234,17 @@ refusals = Table(
     Column("digest", _name(64), nullable=False),
 )
 
-# Not covered by the audit log: reports of other processes, openings of the database, and loads that
-# the registry tries again after a loss. A table that is not named here is verified.
-VOLATILE_TABLES = frozenset({"acting", "epochs", "host_reports", "loads"})
+# The rows of each hash chain that the receiver of webhooks has taken.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("chain", String(32), primary_key=True),  # the table of its rows
+    Column("sequence", BigInteger, nullable=False),  # of the last one that was taken
+)
+
+# Not covered by the audit log: reports of other processes, openings of the database, loads that
+# the registry tries again after a loss, and deliveries, which are repeated after one. A table that is not named here is verified.
+VOLATILE_TABLES = frozenset({"acting", "deliveries", "epochs", "host_reports", "loads"})
 
 # Tables whose rows are only inserted; triggers of each database refuse everything else.
 WRITTEN_ONCE = (

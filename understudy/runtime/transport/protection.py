@@ -1,9 +1,9 @@
 """The rule for plaintext: inside a machine, and to others only where someone has allowed it."""
 
 from enum import StrEnum
-from ipaddress import ip_address
 
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.loopback import is_loopback
 
 # Names of unix-abstract have no owner, so that any user of the machine may take them.
 _SOCKET_FILE = "unix"
@@ -29,7 +29,7 @@ def stays_on_machine(address: str) -> bool:
     if scheme == _SOCKET_FILE:
         return True
     hosts = rest.lstrip("/") if scheme in _HOST_SCHEMES else address
-    return all(_is_loopback(_host_of(each)) for each in hosts.split(","))
+    return all(is_loopback(_host_of(each)) for each in hosts.split(","))
 
 
 def protection_of(
@@ -58,12 +58,3 @@ def _host_of(address: str) -> str:
     if address.startswith("["):
         return address[1:].partition("]")[0]
     return address.rpartition(":")[0] if address.count(":") == 1 else address
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
