@@ -31,6 +31,7 @@ from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
+from registry.server.metrics import FailedCalls, RegistryCollector, metrics_served
 from registry.server.origins import Origins
 from registry.server.preflight import Preflight
 from registry.server.proofs import Proofs
@@ -184,8 +185,13 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         server = await resources.enter_async_context(
             open_server(max_receive_message_length=_MOST_RECEIVED_BYTES)
         )
-        add_registry(RegistryService(parts), server, unread, guard, refusals)
+        failed = FailedCalls(refusals)
+        add_registry(RegistryService(parts), server, unread, guard, failed)
         health = add_health_and_reflection(server, [SERVICE_NAME])
+        collector = RegistryCollector(live, parts.database_review, unread, failed, webhooks)
+        await resources.enter_async_context(
+            metrics_served(settings.metrics_ip, settings.metrics_port, collector)
+        )
         yield OpenRegistry(
             server,
             health,

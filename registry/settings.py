@@ -104,6 +104,8 @@ class RegistrySettings(TransportSettings):
         None  # is given a signed head on its standard input on schedule
     )
     anchor_every_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 3_600.0
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = None  # none for no metrics
+    metrics_ip: str = "127.0.0.1"  # address of the metrics endpoint
     webhook_url: Annotated[str, Field(min_length=1, max_length=2_000)] | None = (
         None  # https://…, or http:// on loopback; receives each change and refused attempts
     )
@@ -233,6 +235,12 @@ class RegistrySettings(TransportSettings):
             raise ValueError(
                 "anchor_every_s needs anchor_path or anchor_command: it would never act"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_act(self) -> Self:
+        if self.metrics_port is None and "metrics_ip" in self.model_fields_set:
+            raise ValueError("metrics_ip has no effect without metrics_port")
         return self
 
     @property
