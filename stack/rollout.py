@@ -10,9 +10,10 @@ from typing import Any
 from stack.router_books import read_books
 from stack.settling import cpu_s_of_loading, until_settled
 from stack.training import MODEL, SCORE_OUTPUT
-from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.client import RegistryClient
 from understudy.control.recorded_margins import recorded_margins
 from understudy.control.report_wire import withheld_from_wire
+from understudy.control.uploads import NewVersion
 from understudy.control.wire import deployment_from_wire
 from understudy.domain.changes import Change
 from understudy.domain.deployments import Deployment

@@ -17,7 +17,8 @@ from registry.cli.version_bundle import (
     verify_bundle,
     write_bundle,
 )
-from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
+from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.uploads import NewVersion
 from understudy.domain.errors import RefusedError
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json

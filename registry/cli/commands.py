@@ -45,7 +45,8 @@ from registry.cli.output import (
     print_restore,
 )
 from registry.decisions.effect import AwaitedState
-from understudy.control.client import DEFAULT_REGISTRY, NewVersion, RegistryClient
+from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
+from understudy.control.uploads import NewVersion
 from understudy.control.wire import file_from_wire
 from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.canonical import canonical_json

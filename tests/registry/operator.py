@@ -16,8 +16,8 @@ from registry.app import OpenRegistry, open_registry
 from registry.settings import RegistrySettings
 from tests.registry.samples import ACTOR
 from understudy.control.change_wire import change_to_wire
-from understudy.control.client import NewVersion, upload_parts
 from understudy.control.identity import ACTOR_KEY
+from understudy.control.uploads import NewVersion, upload_parts
 from understudy.control.wire_enums import LEVELS
 from understudy.domain.changes import Change
 from understudy.domain.deployments import DegradationLevel

@@ -14,7 +14,7 @@ import onnxruntime
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
-from understudy.control.client import NewVersion
+from understudy.control.uploads import NewVersion
 from understudy.domain.features import Feature, FeatureDtype, FeatureView
 from understudy.domain.versions import ScoreOutput
 from understudy.provenance.capture import (

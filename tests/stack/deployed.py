@@ -14,7 +14,8 @@ from stack.processes import Stack, loopback_addresses, open_stack
 from stack.register_versions import register_versions
 from stack.rollout import Operator
 from stack.training import CANDIDATES, MODEL, SCORE_OUTPUT, Candidate
-from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.client import RegistryClient
+from understudy.control.uploads import NewVersion
 from understudy.domain.changes import DeployChampion, PolicySource
 from understudy.provenance.capture import compare_with_champion
 from understudy.registry.v1 import registry_pb2 as pb

@@ -2,51 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Self, TypeVar
 
 import grpc
 
-from understudy.artifact.digests import digest_and_size
 from understudy.control.access import access_of_environment
 from understudy.control.change_wire import change_to_wire
 from understudy.control.identity import ACTOR_KEY, ON_BEHALF_OF_KEY, default_actor
-from understudy.control.wire import file_to_wire, view_to_wire
+from understudy.control.uploads import NewVersion, PartT, artifact_paths, upload_parts
 from understudy.control.wire_values import ref_to_wire
 from understudy.domain.changes import Change
-from understudy.domain.errors import InvalidInputError, UnavailableError
-from understudy.domain.features import FeatureView
-from understudy.domain.versions import ArtifactFile, ScoreOutput, VersionRef
+from understudy.domain.errors import UnavailableError
+from understudy.domain.versions import VersionRef
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.grpc_errors import error_of_call
 from understudy.runtime.transport.transport import Transport
 
 DEFAULT_REGISTRY = "127.0.0.1:8500"
-_CHUNK_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 10.0
 _CALL_TIMEOUT_S = 30.0
 _CHECK_TIMEOUT_S = 300.0  # of calls in which the registry hashes artifacts, and may load them
 _UPLOAD_TIMEOUT_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """The content of a registration."""
-
-    model: str
-    artifact_dir: Path  # model.onnx, golden.npz, external data
-    provenance_json: str
-    views: tuple[FeatureView, ...]
-    score_output: ScoreOutput
-    reason: str
-    origin_json: str | None = None  # signed statement of the registry that had it first
-
-
 AnswerT = TypeVar("AnswerT")
-PartT = TypeVar("PartT", pb.CheckVersionRequest, pb.RegisterVersionRequest)
 
 
 class RegistryClient:
@@ -284,50 +265,6 @@ class RegistryClient:
         with _translated(self._target):
             limit_s = min(timeout_s, self._longest_call_s)
             return method(request, timeout=limit_s, metadata=self._metadata)
-
-
-def artifact_paths(directory: Path) -> list[Path]:
-    """Return every file below `directory`, in a fixed order.
-
-    Raises:
-        InvalidInputError: there is no file.
-    """
-    paths = sorted(path for path in directory.rglob("*") if path.is_file())
-    if not paths:
-        raise InvalidInputError.of(
-            "artifact", read=str(directory), accepted="a directory with model.onnx and golden.npz"
-        )
-    return paths
-
-
-def upload_parts(version: NewVersion, part: type[PartT]) -> Iterator[PartT]:
-    """Yield the messages of an upload: the registration, then the bytes.
-
-    Raises:
-        InvalidInputError: the artifact's directory contains no file.
-    """
-    paths = artifact_paths(version.artifact_dir)
-    registration = pb.Registration(
-        model=version.model,
-        files=[file_to_wire(_fact(version.artifact_dir, path)) for path in paths],
-        provenance_json=version.provenance_json,
-        feature_views=[view_to_wire(view) for view in version.views],
-        score_output=pb.ScoreOutput(
-            output=version.score_output.output, column=version.score_output.column
-        ),
-        reason=version.reason,
-        origin_json=version.origin_json,
-    )
-    yield part(registration=registration)
-    for path in paths:
-        with path.open("rb") as file:
-            while piece := file.read(_CHUNK_BYTES):
-                yield part(chunk=piece)
-
-
-def _fact(root: Path, path: Path) -> ArtifactFile:
-    digest, size_bytes = digest_and_size(path)
-    return ArtifactFile(path.relative_to(root).as_posix(), digest, size_bytes)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
-from understudy.control.client import NewVersion, RegistryClient
+from understudy.control.client import RegistryClient
+from understudy.control.uploads import NewVersion
 from understudy.domain.errors import RefusedError
 from understudy.domain.versions import ScoreOutput, VersionRef
 from understudy.gate.judge import Candidate
