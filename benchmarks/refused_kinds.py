@@ -40,8 +40,8 @@ class Kind:
     shape: Shape = Shape.UNARY
     status: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT
 
-    async def call(self, channel: grpc.aio.Channel, *, timeout_s: float) -> None:
-        """Make the call, and return if it is refused as expected, scored, or answered by the floor.
+    async def call(self, channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+        """Make the call; return True if it is refused as expected, False if it is answered.
 
         Raises:
             AioRpcError: it ended with another status.
@@ -57,6 +57,8 @@ class Kind:
         except grpc.aio.AioRpcError as error:
             if error.code() is not self.status:
                 raise
+            return True
+        return False
 
     def _requests(self) -> tuple[Any, ...]:
         """Return the argument of a call; an upload without bytes sends no message.
@@ -86,6 +88,16 @@ class Target:
     channel: grpc.aio.Channel
 
 
+def cpu_s(process: psutil.Process) -> float:
+    """Return the CPU time of a process and its descendants."""
+    times = [each.cpu_times() for each in with_children(process)]
+    return sum(each.user + each.system for each in times)
+
+
+def with_children(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
 def refused_by_router() -> Sequence[Kind]:
     unknown = {f"x{place:02}": pb.FeatureValue(flag=True) for place in range(20)}
     empty = b"\x3a\x00" * (2 * _MIB - 8)
@@ -111,11 +123,24 @@ def refused_by_router() -> Sequence[Kind]:
 def refused_by_registry() -> Sequence[Kind]:
     processes = [registry_pb2.ScorerProcess() for _ in range(10_001)]
     report = registry_pb2.ReportScorersRequest(host_id="h", processes=processes)
+    sound = registry_pb2.ScorerProcess(
+        ref=registry_pb2.VersionRef(model=MODEL, number=1),
+        address="unix:/run/scorer.sock",
+        state=registry_pb2.SCORER_STATE_READY,
+        last_error="x" * 1000,
+    )
+    no_address = registry_pb2.ScorerProcess(state=registry_pb2.SCORER_STATE_READY)
+    faulty = registry_pb2.ReportScorersRequest(host_id="h", processes=[sound] * 255 + [no_address])
     return (
         Kind(
             "registry: ReportScorers, 10,001 scorers",
             REGISTRY + "ReportScorers",
             report.SerializeToString(),
+        ),
+        Kind(
+            "registry: ReportScorers, 256 scorers, the last without an address",
+            REGISTRY + "ReportScorers",
+            faulty.SerializeToString(),
         ),
         Kind("registry: ChangeDeployment, no message", REGISTRY + "ChangeDeployment", _NO_MESSAGE),
         Kind("registry: GetStatus, no message", REGISTRY + "GetStatus", _NO_MESSAGE),
