@@ -6,7 +6,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.registry.operator import Operator, failure_of, registration_parts, rows_of, version_1
+from tests.registry.operator import (
+    Operator,
+    failure_of,
+    files_below,
+    registration_parts,
+    rows_of,
+    version_1,
+)
 from tests.registry.samples import ACTOR, SCORE, new_version, record_with, trained
 from understudy.domain.versions import ScoreOutput
 from understudy.registry.v1 import registry_pb2 as pb
@@ -58,7 +65,7 @@ async def test_a_refused_version_leaves_nothing(operator: Operator, tmp_path: Pa
     assert [finding.field for finding in refused.report.findings] == ["people.approver"]
     assert not refused.HasField("version")
     assert rows_of(tmp_path, "versions") == rows_of(tmp_path, "audit") == []
-    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
+    assert files_below(tmp_path / "artifacts") == []
 
 
 async def test_a_check_registers_nothing(operator: Operator, tmp_path: Path) -> None:
