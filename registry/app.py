@@ -212,7 +212,16 @@ async def serve(settings: RegistrySettings) -> None:
     Raises:
         UnavailableError, RefusedError: see `open_registry`.
     """
-    stop = stop_on_signals(longest_s=settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S)
+    longest_s = settings.unready_delay_s + settings.drain_grace_s + _CLOSE_S
+    await serve_until(stop_on_signals(longest_s=longest_s), settings)
+
+
+async def serve_until(stop: asyncio.Event, settings: RegistrySettings) -> None:
+    """Serve until `stop` is set.
+
+    Raises:
+        UnavailableError, RefusedError: see `open_registry`.
+    """
     async with open_registry(settings) as opened, asyncio.TaskGroup() as owned:
         owned.create_task(_end_watches(stop, opened.watchers))
         tasks = [

@@ -4,15 +4,15 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import grpc
 from structlog.testing import capture_logs
 
-from registry.app import OpenRegistry, open_registry
+from registry.app import OpenRegistry, open_registry, serve_until
 from registry.settings import RegistrySettings
 from tests.registry.samples import ACTOR
 from understudy.control.change_wire import change_to_wire
@@ -23,6 +23,7 @@ from understudy.domain.changes import Change
 from understudy.domain.deployments import DegradationLevel
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
+from understudy.runtime.free_port import free_port
 from understudy.runtime.health import Health
 
 LIMIT_S = 60.0
@@ -134,30 +135,45 @@ async def running_server(
 @contextmanager
 def served_registry(directory: Path, **settings: Any) -> Iterator[str]:
     """Serve a registry over `directory` in a thread with a loop of its own; yield its address."""
-    address: Future[str] = Future()
-    told = Event()
+    address = f"127.0.0.1:{free_port()}"
+    stops: Future[Callable[[], object]] = Future()
+    chosen = RegistrySettings(
+        dir=directory,
+        listen=address,
+        drain_grace_s=0.2,
+        unready_delay_s=0,
+        unproven=True,
+        **settings,
+    )
 
     async def serve() -> None:
-        async with running_server(directory, **settings) as (opened, _):
-            address.set_result(f"127.0.0.1:{opened.port}")
-            await asyncio.to_thread(told.wait)
+        stop = asyncio.Event()
+        stops.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set))
+        await serve_until(stop, chosen)
 
     with (
         capture_logs(),  # lines of a server are no part of the output of a command
         ThreadPoolExecutor(1, thread_name_prefix="registry") as threads,
+        grpc.insecure_channel(address) as channel,
     ):
         served = threads.submit(asyncio.run, serve())
-        served.add_done_callback(lambda ended: _end_waiting(address, ended))
         try:
-            yield address.result(LIMIT_S)
+            until_ready(channel, served)
+            yield address
         finally:
-            told.set()
+            if not served.done():
+                stops.result()()
         served.result(LIMIT_S)
 
 
-def _end_waiting(address: "Future[str]", ended: "Future[None]") -> None:
-    if not address.done():
-        address.set_exception(ended.exception() or RuntimeError("the registry ended"))
+def until_ready(channel: grpc.Channel, served: "Future[None]") -> None:
+    """Return when `channel` is connected; raise the error of a server that ended before."""
+    ready = grpc.channel_ready_future(channel)
+    while not ready.done():
+        with suppress(grpc.FutureTimeoutError):
+            ready.result(0.05)
+        if served.done():
+            served.result()
 
 
 async def failure_of(call: Any) -> grpc.aio.AioRpcError:
