@@ -15,7 +15,7 @@ from understudy.runtime.free_port import free_port
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
     "ci",
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     derandomize=True,  # so that CI is repeatable
     suppress_health_check=[HealthCheck.too_slow],

@@ -1,18 +1,18 @@
 """The benchmark harness: parsing of h2load's output, its own output, and its errors."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import Result
 
-from benchmarks.__main__ import find_scenarios
+from benchmarks.__main__ import find_scenarios, main
 from benchmarks.h2load import Counted, read_counts, read_latencies, write_frame
 from benchmarks.measure import Measured, median_cpu_us, median_ratio
 from benchmarks.rows import Row, write_rows
+from tests.in_process import run_command
 from understudy.domain.errors import UnavailableError
 from understudy.runtime import exit_codes
 from understudy.scoring.v1 import scoring_pb2
@@ -97,21 +97,16 @@ def test_scenarios_are_discovered_automatically() -> None:
     )
 
 
-def benchmarks(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **environment},
-    )
+def benchmarks(*words: str, **environment: str) -> Result:
+    app = typer.Typer()
+    app.command()(main)
+    return run_command(app, *words, environment=environment)
 
 
 def test_without_h2load_the_error_tells_how_to_install_it(tmp_path: Path) -> None:
     done = benchmarks("--only", "score", PATH=str(tmp_path))
 
-    assert done.returncode == exit_codes.UNAVAILABLE
+    assert done.exit_code == exit_codes.UNAVAILABLE
     assert done.stderr.count("\n") == 1
     assert "apt install nghttp2-client" in done.stderr
 
@@ -119,5 +114,5 @@ def test_without_h2load_the_error_tells_how_to_install_it(tmp_path: Path) -> Non
 def test_an_unknown_scenario_is_refused_by_name() -> None:
     done = benchmarks("--only", "scor")
 
-    assert done.returncode == exit_codes.USAGE
+    assert done.exit_code == exit_codes.USAGE
     assert "no scenario scor" in done.stderr

@@ -208,6 +208,7 @@ def test_root_may_raise_priorities_again() -> None:
     assert may_set_down_to(20)
 
 
+@pytest.mark.long
 async def test_a_version_that_only_shadows_runs_at_its_own_priority(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +227,7 @@ async def test_a_version_that_only_shadows_runs_at_its_own_priority(
     assert niceness == {1: base, 2: 6}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="raising a priority again takes a right")
 async def test_a_scorer_that_loads_next_to_others_leaves_its_idle_class_when_ready(
     registry: FakeRegistry, start_host: StartHost, artifact: Path, tmp_path: Path

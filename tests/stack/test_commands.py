@@ -141,8 +141,8 @@ def test_a_folder_too_deep_for_sockets_is_refused_before_anything_starts(
 ) -> None:
     deep = tmp_path / ("x" * 90)
 
-    done = understudy(command, "--dir", str(deep))
+    done = run_command(app, command, "--dir", str(deep))
 
-    assert done.returncode == exit_codes.USAGE
+    assert done.exit_code == exit_codes.USAGE
     assert "an absolute path of at most" in done.stderr
     assert not deep.exists()
