@@ -225,6 +225,12 @@ def test_each_day_has_its_own_difference(write: Write) -> None:
     assert [day.difference.estimate for day in days] == pytest.approx([0.15, -0.2])
 
 
+def test_a_single_day_is_no_section_of_its_own(write: Write) -> None:
+    log_dir = write(shadow_batch([0.1, 0.2], [0.2, 0.4]))
+
+    assert compare(log_dir, Question("fraud")).days == ()
+
+
 def test_each_day_has_its_own_decisions_and_quality(write: Write) -> None:
     log_dir = write(
         shadow_batch([0.1, 0.9, 0.6, 0.2], [0.2, 0.8, 0.4, 0.6]),

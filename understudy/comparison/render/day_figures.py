@@ -12,8 +12,8 @@ Placed = list[tuple[float, Number]]
 
 
 def day_figures(days: Sequence[DayOfPairs]) -> list[Chart]:
-    """Return the charts by day, of more than one."""
-    if len(days) < 2:  # noqa: PLR2004 - a line
+    """Return the charts by day."""
+    if not days:
         return []
     places = list(enumerate(days))
     charts = [_differences(days)]

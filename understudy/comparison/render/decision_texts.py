@@ -60,9 +60,7 @@ def flip_facts(flips: Flips) -> Facts:
 
 
 def day_rows(days: Sequence[DayOfPairs]) -> list[tuple[str, ...]]:
-    """Return the differences of each day, of the last days if they are many; none for a single day."""
-    if len(days) < 2:  # noqa: PLR2004 - one day is the whole comparison
-        return []
+    """Return the differences of each day, of the last days if they are many."""
     earlier = len(days) - _MOST_DAYS
     rest = [(f"{earlier} earlier", *[""] * (len(DAYS) - 1))] if earlier > 0 else []
     return rest + [_day_row(each) for each in days[-_MOST_DAYS:]]

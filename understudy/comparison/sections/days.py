@@ -40,8 +40,11 @@ class DayOfPairs:
 
 
 def days_of(rows: PairedRows, plan: Plan) -> tuple[DayOfPairs, ...]:
-    """Return the days that have pairs, in their order."""
-    return tuple(_day(int(day), rows.where(rows.day == day), plan) for day in np.unique(rows.day))
+    """Return the days that have pairs, in their order; none if it is one: that is the comparison."""
+    days = np.unique(rows.day)
+    if days.size < 2:  # noqa: PLR2004 - nothing to compare, and a copy of all rows
+        return ()
+    return tuple(_day(int(day), rows.where(rows.day == day), plan) for day in days)
 
 
 def _day(day: int, rows: PairedRows, plan: Plan) -> DayOfPairs:
