@@ -1,15 +1,27 @@
 """The content of a record in the forms of in-toto and CycloneDX."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
 
 from tests.registry.samples import record_with, trained
-from understudy.domain.versions import VersionRef
+from understudy.domain.canonical import canonical_json
+from understudy.domain.versions import ArtifactFile, VersionRef
 from understudy.provenance.bill_of_materials import ml_bom
+from understudy.provenance.dsse import IN_TOTO_TYPE
+from understudy.provenance.signing_keys import SigningKeys, new_private_key
 from understudy.provenance.statement import in_toto_statement
 
 GIT_SOURCE = {"kind": "git", "repository": "https://e.org/r", "commit": "ab" * 20, "dirty": False}
@@ -80,3 +92,25 @@ def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx(path: str, va
     bom = json.dumps(bom_of(path, value))
 
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bom) is None
+
+
+def test_other_implementations_accept_a_signed_statement_and_find_a_change() -> None:
+    keys = SigningKeys.read(new_private_key(), "key")
+    statement = in_toto_statement(
+        VersionRef("fraud", 1),
+        [ArtifactFile("model.onnx", "cd" * 32, 7)],
+        trained().record,
+        provenance_digest="ab" * 32,
+    )
+    signed = keys.signed(IN_TOTO_TYPE, canonical_json(statement).encode())
+    public = load_pem_public_key(keys.public_pem.encode())
+    judge = SSlibKey.from_crypto(public, keyid=signed.signatures[0].key_id)
+
+    Envelope.from_dict(signed.content).verify([judge], threshold=1)
+    read = json_format.Parse(signed.payload, statement_pb2.Statement())
+    Statement.copy_from_pb(read).validate()
+    json_format.ParseDict(statement["predicate"], provenance_pb2.Provenance())
+
+    changed = replace(signed, payload=signed.payload.replace(b"fraud", b"fraub", 1))
+    with pytest.raises(VerificationError):
+        Envelope.from_dict(changed.content).verify([judge], threshold=1)
