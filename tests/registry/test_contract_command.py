@@ -88,7 +88,7 @@ def test_a_contract_is_shown_and_changed_on_purpose(registry: str, tmp_path: Pat
     assert forced["logged_requests"]["refused"] == 2
     assert [entry["action"] for entry in history] == ["ACTION_DEPLOY", *["ACTION_CONTRACT"] * 2]
     assert len({entry["deployment"]["digest"] for entry in history}) == 1
-    assert json_of("audit", "list")["chain_intact"]
+    assert json_of("audit", "list", "--verify")["chain_intact"]
 
 
 def test_a_faulty_change_of_a_contract_names_its_part(registry: str) -> None:
@@ -121,7 +121,7 @@ def test_a_contract_edited_in_the_database_is_found_by_the_audit(
     database.close()
     with served_registry(seeded) as target:
         monkeypatch.setenv("UNDERSTUDY_REGISTRY", target)
-        audit = command("audit", "list")
+        audit = command("audit", "list", "--verify")
 
     assert audit.exit_code == 1
     assert "revision 1 of fraud" in audit.stderr

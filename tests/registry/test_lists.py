@@ -194,10 +194,11 @@ def test_commands_list_pages_and_say_how_to_go_on(registry: str) -> None:
     history = command("history", "fraud", "--limit", "1")
     older = json_of("history", "fraud", "--before", "2")
     versions = command("list", "--limit", "1")
-    rows = command("audit", "list", "fraud", "--limit", "2", "--no-verify")
+    rows = command("audit", "list", "fraud", "--limit", "2")
 
     assert "there are more: --before 2" in history.stderr
     assert [each["deployment"]["revision"] for each in older] == [1]
     assert "there are more: --after fraud@1" in versions.stderr
     assert len(json_of("list", "--after", "fraud@1")) == 1
     assert "there are more: --before 3" in rows.stderr
+    assert "not verified" in rows.stderr

@@ -228,7 +228,9 @@ def test_a_collection_is_bound_to_a_plan_that_was_seen(registry: str) -> None:
     assert "the artifact of fraud@2 was collected by ada@lab: a test" in copied.stderr
     assert "collected, not verified: the artifacts of 1 versions: fraud@2" in verified.stdout
     assert "retired, collected" in command("list").stdout
-    assert json.loads(command("audit", "list", "--output", "json").stdout)["chain_intact"]
+    assert json.loads(command("audit", "list", "--verify", "--output", "json").stdout)[
+        "chain_intact"
+    ]
 
 
 async def test_an_ended_deployment_keeps_its_rollback_targets(three: Operator) -> None:
