@@ -119,10 +119,15 @@ class VersionLane:
         return calls
 
     def hedge_if_slow(self, now_s: float, after_s: float) -> None:
-        """Let an idle scorer also try batches that another one has had for `after_s`."""
+        """Let an idle scorer also try batches that another one has had for `after_s`.
+
+        A stuck scorer takes no more work, so that its batches do not wait until another is idle.
+        """
+        others_answer = not self.is_stuck(now_s)
         for puller in self.pullers:
-            if not self.lane.has_idle_scorer:
-                break
+            is_taken_over = others_answer and puller.is_stuck(now_s)
+            if not self.lane.has_idle_scorer and not is_taken_over:
+                continue
             if slow := puller.take_slow(now_s, after_s):
                 self._delivery.counters.hedged_rows += sum(call.rows for call in slow)
                 self.lane.put_back(slow)

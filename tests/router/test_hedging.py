@@ -124,6 +124,32 @@ async def test_nothing_is_hedged_unless_configured_or_while_no_replica_is_idle(
         await asyncio.gather(*(awaited(call) for call in calls))
 
 
+async def test_a_replica_without_a_pause_takes_the_batch_of_one_that_hangs() -> None:
+    async with two_replicas(hedge_after_s=0.0) as world:
+        one, two = world.scorers["one"], world.scorers["two"]
+        released(one)
+        released(two)
+        for index in range(20):  # so that it is known how long a batch takes
+            await awaited(world.submit(f"u{index % 10}"))
+        one.release, two.release = asyncio.Event(), asyncio.Event()
+        lane = world.live().lanes[as_champion(1)]
+        slow = world.submit("u7")
+        await until(lambda: any(puller.in_flight for puller in lane.pullers))
+        hangs, answers = (one, two) if lane.pullers[0].in_flight else (two, one)
+        await asyncio.sleep(0.5)  # virtual
+        busy = world.submit("u3")
+        await until(lambda: all(puller.in_flight for puller in lane.pullers))
+
+        lane.hedge_if_slow(world.now_s(), HEDGE_AFTER_S)
+        released(answers)
+        found = pb.ScoreResponse.FromString(await awaited(slow))
+        await awaited(busy)
+        released(hangs)
+
+        assert found.degradation.level == pb.DEGRADATION_LEVEL_FULL
+        assert world.counters.hedged_rows == 1
+
+
 def test_a_hedge_without_effect_is_refused() -> None:
     with pytest.raises(ValidationError, match="hedge_after_s must be below scorer_timeout_s"):
         RouterSettings(
