@@ -40,9 +40,10 @@ def die_at(removal: int) -> None:
     """Let this process be killed when it is about to remove its file of that number."""
     left = removal
 
-    def observe(event: str, _: tuple[Any, ...]) -> None:
+    def observe(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
-        if event == "os.remove":
+        # Locks of the staging area are removed as well.
+        if event == "os.remove" and not str(arguments[0]).endswith(".lock"):
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1

@@ -65,7 +65,7 @@ async def test_the_demo_runs_completely_and_every_check_holds(
     text = "".join(lines)
     assert process.returncode == exit_codes.OK, text
     for said in (
-        "largest difference of ONNX",
+        "ONNX (float32) differs from scikit-learn by",
         "refused, because it lacks data.training.content",
         "registered cancer@3",
         "@2 is promoted",
