@@ -127,7 +127,7 @@ async def test_a_champion_scores_as_its_library_does(
         }
 
     assert {line["model"].partition("_")[0] for line in lines} >= {
-        *("lightgbm", "xgboost", "catboost", "sklearn")
+        *("lightgbm", "xgboost", "catboost", "sklearn", "torch")
     }
     for line in lines:
         assert found[line["model"]] == pytest.approx(line["scores"], rel=1e-4, abs=1e-5), line

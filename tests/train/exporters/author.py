@@ -23,6 +23,7 @@ import numpy as np
 from tests.train.repository import describe
 from understudy import train
 
+EXPORTS = Path(__file__).parents[1] / "exports"
 NUMBERS = ("a", "b", "c", "d")
 _ROWS, _TRAINED, _SHOWN = 600, 450, 6
 _GROUP = 15  # rows of a query
@@ -84,6 +85,22 @@ def trainings() -> dict[str, Training]:
         ),
     }
     return {name: each for name, each in every.items() if find_spec(each.library) is not None}
+
+
+def brought() -> dict[str, Training]:
+    """Return the trainings of files that an author brings from where the library is."""
+    network = Training(
+        "torch",
+        lambda _x, _y: EXPORTS / "torch_binary.onnx",
+        lambda _, x: _scores_of_network(x),
+        wishes={
+            "kind": "binary",
+            "parameters": {"epochs": 20, "units": 8},
+            "inputs": {"x_num": NUMBERS[:3], "x_fill": NUMBERS[3:]},
+            "predict": _forward,
+        },
+    )
+    return {"torch_brought": network}
 
 
 def rows_and_labels(of: Training) -> tuple[Any, Any, Any]:
@@ -204,6 +221,28 @@ def _pipeline(x: Any, y: Any) -> Any:
     return make_pipeline(encoder, LogisticRegression(random_state=1)).fit(x, y)
 
 
+def _scores_of_network(x: Any) -> Any:
+    """Return the scores that PyTorch gave to these rows when the network was exported."""
+    with np.load(EXPORTS / "torch_binary.npz") as stored:
+        known = {
+            tuple(row): score for row, score in zip(stored["x"], stored["scores"], strict=True)
+        }
+    return np.array([known[tuple(row)] for row in np.asarray(x).astype(np.str_)])
+
+
+def _forward(x: Any) -> Any:
+    """Return the network's scores of any rows, by its weights."""
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    graph = onnx.load(EXPORTS / "torch_binary.onnx").graph
+    weights = {each.name: to_array(each).astype(np.float64) for each in graph.initializer}
+    hidden = np.maximum(x @ weights["layers.0.weight"].T + weights["layers.0.bias"], 0)
+    logits = hidden @ weights["layers.3.weight"].T + weights["layers.3.bias"]
+    with np.errstate(over="ignore"):
+        return (1 / (1 + np.exp(-logits)))[:, 0]
+
+
 def _network(x: Any, y: Any) -> Any:
     import torch
 
@@ -239,11 +278,12 @@ def _network_scores(network: Any, x: Any) -> Any:
 
 
 def main(verb: str, repository: str, target: str) -> None:
-    for name, of in trainings().items():
-        if verb == "export":
+    if verb == "export":
+        for name, of in trainings().items():
             export(name, of, Path(repository), Path(target))
-        else:
-            print(json.dumps(register(name, of, Path(repository), target)), flush=True)
+        return
+    for name, of in {**trainings(), **brought()}.items():
+        print(json.dumps(register(name, of, Path(repository), target)), flush=True)
 
 
 if __name__ == "__main__":
