@@ -69,7 +69,7 @@ async def test_a_model_that_demands_approval_gets_it_from_another_person(
         shown = await read("show", "fraud@1")
         listed = await run("olga", "list", "fraud")
         status = await run("olga", "status", "fraud")
-        audit = await read("audit", "list", "fraud")
+        audit = await read("audit", "list", "fraud", "--verify")
 
     assert demanded[0] == OK
     assert demanded[1].endswith("a version of fraud needs 1 approvals to answer callers")

@@ -302,7 +302,7 @@ def test_an_override_at_the_command_line_is_in_the_audit_log(
     refused = command("canary", "fraud@2", "--weight", "11%", *REASON)
     placeholder = command("canary", "fraud@2", "--weight", "11%", "--override", "n/a", *REASON)
     done = command("canary", "fraud@2", "--weight", "11%", "--override", "incident 4711", *REASON)
-    audit = json_of("audit", "list", "fraud")
+    audit = json_of("audit", "list", "fraud", "--verify")
 
     assert (refused.exit_code, done.exit_code) == (REFUSED, OK)
     assert "largest_step: fraud@2 would go from 0% to 11%; at most 10% more" in refused.stderr
