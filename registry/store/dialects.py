@@ -1,9 +1,9 @@
 """The adapter of a connection's database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table
 
 from registry.store.ports import Dialect
 from registry.store.postgresql import Postgresql
@@ -24,7 +24,8 @@ def put(
     values: Mapping[str, Any],
 ) -> None:
     """Write the row with these keys: a new one, or the values of the one that is there."""
-    _upsert(connection, table, keys, values, changed=values)
+    row = dialect_of(connection).insert(table).values(**keys, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=[*keys], set_=values))
 
 
 def put_if_absent(
@@ -34,17 +35,5 @@ def put_if_absent(
     values: Mapping[str, Any],
 ) -> None:
     """Write the row with these keys; one that is there stays as it is."""
-    _upsert(connection, table, keys, values, changed={})
-
-
-def _upsert(
-    connection: Connection,
-    table: Table,
-    keys: Mapping[str, Any],
-    values: Mapping[str, Any],
-    *,
-    changed: Mapping[str, Any],
-) -> None:
-    columns: Sequence[Column[Any]] = [table.c[name] for name in keys]
-    row = {**keys, **values}
-    dialect_of(connection).upsert(connection, table, row, keys=columns, changed=changed)
+    row = dialect_of(connection).insert(table).values(**keys, **values)
+    connection.execute(row.on_conflict_do_nothing(index_elements=[*keys]))

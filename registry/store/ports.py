@@ -4,11 +4,11 @@ All other statements are SQLAlchemy's, the same for every database. Functions wi
 its transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 Named = tuple[str, str]  # kind and name of an object of the database
@@ -45,16 +45,8 @@ class Dialect(Protocol):
         """
         ...
 
-    def upsert(
-        self,
-        connection: Connection,
-        table: Table,
-        values: Mapping[str, Any],
-        *,
-        keys: Sequence[Column[Any]],
-        changed: Mapping[str, Any],
-    ) -> None:
-        """Insert a row; if its keys are taken, set `changed` in that row, or leave it if that is empty."""
+    def insert(self, table: Table) -> Any:
+        """Return SQLAlchemy's insert for this database, which knows `on_conflict_do_update` and its like."""
         ...
 
     def identity_of(self, connection: Connection) -> str:

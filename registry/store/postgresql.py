@@ -3,13 +3,13 @@
 The driver, psycopg, is an extra of the distribution: only the functions that connect import it.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DDL, Column, Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import DDL, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from registry.store.ports import Named
@@ -140,20 +140,8 @@ class Postgresql:
             connection.execute(shared_state.update().values(**next_one))
         connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
-    def upsert(
-        self,
-        connection: Connection,
-        table: Table,
-        values: Mapping[str, Any],
-        *,
-        keys: Sequence[Column[Any]],
-        changed: Mapping[str, Any],
-    ) -> None:
-        row = insert(table).values(**values)
-        if changed:
-            connection.execute(row.on_conflict_do_update(index_elements=keys, set_=changed))
-        else:
-            connection.execute(row.on_conflict_do_nothing(index_elements=keys))
+    def insert(self, table: Table) -> Insert:
+        return insert(table)
 
     def identity_of(self, connection: Connection) -> str:
         """Return a text that another cluster, and one that was recovered to a time, does not have."""

@@ -243,7 +243,8 @@ deliveries = Table(
 )
 
 # Not covered by the audit log: reports of other processes, openings of the database, loads that
-# the registry tries again after a loss, and deliveries, which are repeated after one. A table that is not named here is verified.
+# the registry tries again after a loss, and deliveries, which are repeated after one. A table that is
+# not named here is verified.
 VOLATILE_TABLES = frozenset({"acting", "deliveries", "epochs", "host_reports", "loads"})
 
 # Tables whose rows are only inserted; triggers of each database refuse everything else.

@@ -1,14 +1,14 @@
 """SQLite as the registry's database: one process per file, in WAL mode, one writer at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import DDL, Column, Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import DDL, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
 from registry.store.ports import Named
@@ -39,21 +39,8 @@ class Sqlite:
     def finish_writing(self, connection: Connection, *, changes_state: bool) -> None:
         """Tell no one: one process uses the file."""
 
-    def upsert(
-        self,
-        connection: Connection,
-        table: Table,
-        values: Mapping[str, Any],
-        *,
-        keys: Sequence[Column[Any]],
-        changed: Mapping[str, Any],
-    ) -> None:
-        inserted = insert(table).values(**values)
-        connection.execute(
-            inserted.on_conflict_do_update(index_elements=keys, set_=changed)
-            if changed
-            else inserted.on_conflict_do_nothing(index_elements=keys)
-        )
+    def insert(self, table: Table) -> Insert:
+        return insert(table)
 
     def identity_of(self, connection: Connection) -> str:
         """Return a text that a copy of the file, or the same file elsewhere, does not have.
