@@ -31,7 +31,7 @@ from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
 from registry.server.live_state import LiveOptions, LiveState
-from registry.server.metrics import FailedCalls, RegistryCollector, metrics_served
+from registry.server.metrics import FailedCalls, RegistryCollector
 from registry.server.origins import Origins
 from registry.server.preflight import Preflight
 from registry.server.proofs import Proofs
@@ -58,6 +58,7 @@ from understudy.registry.v1 import registry_pb2
 from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.metrics_endpoint import metrics_served
 from understudy.runtime.rpc_boundary import Guard, open_to_all
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.trust import trust_in

@@ -1,9 +1,7 @@
 """Prometheus metrics of the registry, read on each scrape from what it keeps in memory."""
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,7 +14,6 @@ from registry.server.unread import Unread
 from registry.server.webhooks import Webhooks
 from understudy.domain.errors import failure_kind_of
 from understudy.domain.snapshots import News
-from understudy.runtime.metrics_endpoint import serve_metrics
 from understudy.runtime.rpc_boundary import Failed
 
 _NAMED = "understudy_registry"
@@ -36,7 +33,7 @@ class FailedCalls:
 
 @dataclass(frozen=True, eq=False)
 class RegistryCollector(Collector):
-    """Reads the state of a registry. In its event loop: see `serve_metrics`."""
+    """Reads the state of a registry. In its event loop: see `metrics_served`."""
 
     live: LiveState
     review: DatabaseReview
@@ -79,25 +76,6 @@ class RegistryCollector(Collector):
             )
             at = "end of the latest comparison with the log, in seconds since 1970"
             yield _gauge("compared_timestamp_seconds", at, latest.at_ns / 1e9)
-
-
-@asynccontextmanager
-async def metrics_served(
-    ip: str, port: int | None, collector: RegistryCollector
-) -> AsyncIterator[None]:
-    """Serve the metrics while the block runs; a port of None serves none.
-
-    Raises:
-        UnavailableError: the address cannot be bound, e.g. the port is in use.
-    """
-    if port is None:
-        yield
-        return
-    close = serve_metrics(ip, port, collector)
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(close)  # a scrape in progress waits for this loop
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -13,7 +13,7 @@ from scorer.decisions.fleet import HostRole, undescribed_versions, wanted_places
 from scorer.host.addresses import Addresses
 from scorer.host.artifact_cache import ArtifactCache
 from scorer.host.fleet import Fleet
-from scorer.host.metrics import HostCollector, metrics_served
+from scorer.host.metrics import HostCollector
 from scorer.settings import HostSettings
 from understudy.control.belief import Belief
 from understudy.control.registry_watch import follow, open_registry_channel
@@ -25,6 +25,7 @@ from understudy.runtime.exit_codes import OK
 from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health, HealthSwitch
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.metrics_endpoint import metrics_served
 from understudy.runtime.serving import add_health_and_reflection
 
 _REPORT_TIMEOUT_S = 2.0
@@ -46,7 +47,9 @@ async def host(settings: HostSettings) -> int:
         )
         belief = Belief(settings.dir / "last-snapshot")
         collector = HostCollector(belief)
-        await resources.enter_async_context(metrics_served(settings, collector))
+        await resources.enter_async_context(
+            metrics_served(settings.metrics_ip, settings.metrics_port, collector)
+        )
         cache = ArtifactCache(
             settings.dir, channel, timeout_s=_FETCH_TIMEOUT_S, keep_s=settings.keep_artifacts_s
         )

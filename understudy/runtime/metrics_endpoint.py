@@ -1,7 +1,8 @@
 """An endpoint for Prometheus in a process with an event loop."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import Metric
@@ -34,6 +35,23 @@ def serve_metrics(host: str, port: int, collector: Collector) -> Callable[[], No
         thread.join()
 
     return close
+
+
+@asynccontextmanager
+async def metrics_served(host: str, port: int | None, collector: Collector) -> AsyncIterator[None]:
+    """Serve /metrics while the block runs; a port of None serves none. See `serve_metrics`.
+
+    Raises:
+        UnavailableError: the address cannot be bound, e.g. the port is in use.
+    """
+    if port is None:
+        yield
+        return
+    close = serve_metrics(host, port, collector)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(close)  # a scrape in progress waits for this loop
 
 
 class _ReadInLoop(Collector):
