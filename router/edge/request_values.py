@@ -9,7 +9,7 @@ from understudy.domain.trace_context import (
     TRACEPARENT,
     TRACESTATE,
     TraceContext,
-    trace_context_of,
+    trace_context_among,
     trace_context_of_metadata,
 )
 from understudy.runtime.front.context import AsgiContext
@@ -68,9 +68,5 @@ def trace_of(context: Any) -> TraceContext | None:
     """
     if isinstance(context, AsgiContext):
         parents = context.texts_of(TRACEPARENT)
-        if len(parents) != 1:  # none, or ambiguous
-            return None
-        return trace_context_of(parents[0], ",".join(context.texts_of(TRACESTATE)))
-    metadata = context.invocation_metadata()
-    has_one = any(key == TRACEPARENT for key, _ in metadata)
-    return trace_context_of_metadata(metadata) if has_one else None
+        return trace_context_among(parents, context.texts_of(TRACESTATE)) if parents else None
+    return trace_context_of_metadata(context.invocation_metadata())

@@ -6,7 +6,7 @@ Source: W3C Recommendation "Trace Context", level 1 (2021), sections 3.2 and 3.3
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,14 +68,21 @@ def trace_context_of(traceparent: str, tracestate: str = "") -> TraceContext | N
     )
 
 
-def trace_context_of_metadata(metadata: Iterable[tuple[str, Any]]) -> TraceContext | None:
-    """Return the context that a call's metadata names; None if there is none, or more than one."""
-    pairs = tuple(metadata)
-    parents = [value for key, value in pairs if key == TRACEPARENT]
-    if len(parents) != 1:
+def trace_context_of_metadata(metadata: Sequence[tuple[str, Any]]) -> TraceContext | None:
+    """Return the context that a call's metadata names; see `trace_context_among`."""
+    parents = [str(value) for key, value in metadata if key == TRACEPARENT]
+    if not parents:  # nearly always: nothing more is looked at
         return None
-    states = [str(value) for key, value in pairs if key == TRACESTATE]
-    return trace_context_of(str(parents[0]), ",".join(states))
+    states = [str(value) for key, value in metadata if key == TRACESTATE]
+    return trace_context_among(parents, states)
+
+
+def trace_context_among(parents: Sequence[str], states: Sequence[str]) -> TraceContext | None:
+    """Return the context of all headers `traceparent` and `tracestate` of a call.
+
+    None if there is no `traceparent`, or more than one, which is ambiguous.
+    """
+    return trace_context_of(parents[0], ",".join(states)) if len(parents) == 1 else None
 
 
 def _state_of(tracestate: str) -> str:

@@ -9,8 +9,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.loopback import is_loopback
 from understudy.domain.spans import SpanSink
-from understudy.runtime.transport.protection import stays_on_machine
 
 EXPORTER = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -109,13 +109,10 @@ def _plaintext_faults(environment: Mapping[str, str]) -> list[Fault]:
         return []  # a collector on this machine
     endpoint = environment[given[0]]
     url = urlsplit(endpoint)
-    is_plain = url.scheme == "http" or any(
-        environment.get(name, "").lower() == "true" for name in _INSECURE
-    )
     is_allowed = any(environment.get(name, "").lower() == "true" for name in _INSECURE)
     if url.scheme not in {"http", "https"} or not url.hostname:
         return [Fault(given[0], endpoint, "http://HOST:PORT or https://HOST:PORT")]
-    if is_plain and not is_allowed and not stays_on_machine(f"[{url.hostname}]:0"):
+    if url.scheme == "http" and not is_allowed and not is_loopback(url.hostname):
         accepted = f"a loopback address, https, or {_INSECURE[1]}=true"
         return [Fault(given[0], f"{endpoint} in plaintext", accepted)]
     return []
