@@ -42,7 +42,7 @@ def _unproven_claims(
     proven = _missing_in_golden(features, inspection)
     if proven is None:
         return
-    if unproven := [ref for ref in claimed if ref in known - proven]:
+    if unproven := [ref for ref in claimed if ref in known and ref not in proven]:
         wanted = "for each a golden row in which it is missing (NaN, or an empty text)"
         yield Finding(_FIELD, f"{shown(unproven)}, missing in no golden row", wanted)
 

@@ -83,6 +83,16 @@ class PairedRows:
             return self
         return PairedRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
+    def labelled(self) -> "PairedRows":
+        """Return the rows with an outcome."""
+        return self.where(~np.isnan(self.label))
+
+    def class_labels(self) -> NDArray[np.bool_] | None:
+        """Return which rows are positive; None unless there are outcomes, and all are 0 or 1."""
+        labels: NDArray[np.bool_] = self.label == 1
+        are_classes = labels.size > 0 and bool((labels | (self.label == 0)).all())
+        return labels if are_classes else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentRows:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.comparison.plan import Plan
@@ -51,7 +50,7 @@ def _day(day: int, rows: PairedRows, plan: Plan) -> DayOfPairs:
     units, confidence = units_of(rows.unit), plan.confidence
     sums = units.sums(lambda part: (rows.shadow[part] - rows.champion[part],))
     estimate = jackknife(sums, mean_of(1))
-    labelled = rows.where(~np.isnan(rows.label))
+    labelled = rows.labelled()
     return DayOfPairs(
         day=str(np.datetime64(day, "D")),
         pairs=rows.champion.size,
@@ -76,9 +75,8 @@ def _squared_error(labelled: PairedRows, confidence: float) -> PairedMeasure | N
 
 
 def _ranking(labelled: PairedRows, confidence: float) -> RankingOfDay | None:
-    labels: NDArray[np.bool_] = labelled.label == 1
-    are_classes = bool((labels | (labelled.label == 0)).all())
-    if not are_classes or not can_compare_auc(labels, labelled.unit):
+    labels = labelled.class_labels()
+    if labels is None or not can_compare_auc(labels, labelled.unit):
         return None
     found = compare_auc(
         labels,

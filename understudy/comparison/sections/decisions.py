@@ -29,14 +29,13 @@ def compare_decisions(rows: PairedRows, plan: Plan) -> tuple[DecisionsAt, ...]:
     """
     if plan.threshold is None or rows.champion.size < MIN_PAIRS:
         return ()
-    labelled = rows.where(~np.isnan(rows.label))
-    labels: NDArray[np.bool_] = labelled.label == 1
-    has_classes = labels.size > 0 and bool((labels | (labelled.label == 0)).all())
+    labelled = rows.labelled()
+    labels = labelled.class_labels()
     return tuple(
         DecisionsAt(
             acts=threshold == plan.threshold,
             flips=flips_at(threshold, rows, plan),
-            quality=_quality(threshold, labels, labelled, plan) if has_classes else None,
+            quality=None if labels is None else _quality(threshold, labels, labelled, plan),
         )
         for threshold in thresholds_of(plan)
     )

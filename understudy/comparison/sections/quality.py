@@ -32,12 +32,12 @@ class Quality:
 
 def compare_quality(rows: PairedRows, plan: Plan) -> Quality | None:
     """Return the quality on outcomes; None if no pair has one."""
-    labelled = rows.where(~np.isnan(rows.label))
+    labelled = rows.labelled()
     if labelled.label.size == 0:
         return None
-    is_class: NDArray[np.bool_] = (labelled.label == 0) | (labelled.label == 1)
-    if is_class.all():
-        return Quality(classes=_compare_classes(labelled, plan), numbers=None)
+    labels = labelled.class_labels()
+    if labels is not None:
+        return Quality(classes=_compare_classes(labels, labelled, plan), numbers=None)
     return Quality(
         classes=None,
         numbers=compare_errors(
@@ -50,8 +50,8 @@ def compare_quality(rows: PairedRows, plan: Plan) -> Quality | None:
     )
 
 
-def _compare_classes(rows: PairedRows, plan: Plan) -> ClassQuality:
-    labels, units = rows.label == 1, units_of(rows.unit)
+def _compare_classes(labels: NDArray[np.bool_], rows: PairedRows, plan: Plan) -> ClassQuality:
+    units = units_of(rows.unit)
     champion, shadow, confidence = rows.champion, rows.shadow, plan.confidence
     auc = None
     if can_compare_auc(labels, rows.unit):
