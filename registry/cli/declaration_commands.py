@@ -1,7 +1,6 @@
 """Commands that declare several parts of a deployment at once, and the one that pauses challengers."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -156,7 +155,7 @@ def pause(
         make_change(checked_model_name(model), Pause(), how)
     else:
         named = named_version(model, version, registry, output)
-        make_change(named.ref.model, Pause(named.ref.number), replace(how, named=named))
+        make_change(named.ref.model, Pause(named.ref.number), how, named=named)
 
 
 def print_differences(response: pb.ChangeDeploymentResponse, screen: Screen) -> None:

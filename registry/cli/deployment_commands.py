@@ -1,6 +1,5 @@
 """Commands that create a deployment's next revision."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -77,16 +76,7 @@ def deploy(
     """Make a version the champion; the first one brings threshold and fallback score of its record."""
     named = named_version(model, version, registry, output)
     how = ChangeOptions(
-        reason,
-        dry_run,
-        expect_revision,
-        wait,
-        registry,
-        actor,
-        output,
-        override,
-        on_behalf_of,
-        named,
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
     ref = named.ref
     change = DeployChampion(
@@ -94,7 +84,7 @@ def deploy(
         parse_policy(threshold, "--threshold"),
         parse_policy(fallback_score, "--fallback-score"),
     )
-    make_change(ref.model, change, how)
+    make_change(ref.model, change, how, named=named)
 
 
 @app.command()
@@ -126,16 +116,7 @@ def shadow(
     """Let a version rehearse on mirrored traffic, unseen by callers."""
     named = named_version(model, version, registry, output)
     how = ChangeOptions(
-        reason,
-        dry_run,
-        expect_revision,
-        wait,
-        registry,
-        actor,
-        output,
-        override,
-        on_behalf_of,
-        named,
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
     ref = named.ref
     share_bp, number = parse_share(sample, "--sample"), ref.number
@@ -147,7 +128,7 @@ def shadow(
         if share_bp
         else RemoveShadow(number)
     )
-    make_change(ref.model, change, how)
+    make_change(ref.model, change, how, named=named)
 
 
 @app.command()
@@ -171,20 +152,12 @@ def canary(
     """Give a challenger a share of live traffic."""
     named = named_version(model, version, registry, output)
     how = ChangeOptions(
-        reason,
-        dry_run,
-        expect_revision,
-        wait,
-        registry,
-        actor,
-        output,
-        override,
-        on_behalf_of,
-        named,
+        reason, dry_run, expect_revision, wait, registry, actor, output, override, on_behalf_of
     )
     ref = named.ref
     share_bp, number = parse_share(weight, "--weight"), ref.number
-    make_change(ref.model, SetCanary(number, share_bp) if share_bp else RemoveCanary(number), how)
+    change = SetCanary(number, share_bp) if share_bp else RemoveCanary(number)
+    make_change(ref.model, change, how, named=named)
 
 
 @app.command()
@@ -212,7 +185,7 @@ def promote(
         make_change(checked_model_name(model), Promote(None, choice), how)
     else:
         named = named_version(model, version, registry, output)
-        make_change(named.ref.model, Promote(named.ref.number, choice), replace(how, named=named))
+        make_change(named.ref.model, Promote(named.ref.number, choice), how, named=named)
 
 
 @app.command()

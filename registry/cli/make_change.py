@@ -40,7 +40,6 @@ class ChangeOptions:
     output: Format
     override: str | None = None  # reason to break limits of the registry
     on_behalf_of: str | None = None  # person for whom the actor, an automation, acts
-    named: NamedVersion | None = None  # the version that the command names; None if it names none
 
 
 def make_change(
@@ -48,6 +47,7 @@ def make_change(
     change: Change,
     how: ChangeOptions,
     *,
+    named: NamedVersion | None = None,
     show: Show | None = None,
     made_from: int | None = None,
 ) -> None:
@@ -57,6 +57,7 @@ def make_change(
         model: the model's name.
         change: the requested change.
         how: the options of the command.
+        named: the version that the command names; None if it names none.
         show: prints the change for people; None for the table of its parts.
         made_from: revision from which the change was derived; None if it fits to any.
 
@@ -83,7 +84,7 @@ def make_change(
             how.output,
             wait=how.wait,
             print_table=lambda: show(response, Screen()),
-            more={} if how.named is None else resolved_tags(how.named),
+            more={} if named is None else resolved_tags(named),
         )
 
 
