@@ -15,9 +15,9 @@ from registry.server.report_sizes import size_of_scorers_report
 from registry.store import shared
 from registry.store.database import reading, writing
 from registry.store.postgresql import PostgresqlPlace, changes_told
-from registry.store.shared import HeardReport, Report, name_of
+from registry.store.shared import HeardReport, name_of
 from understudy.domain.errors import UnavailableError
-from understudy.domain.reports import ScorersReport
+from understudy.domain.reports import Report, ScorersReport
 from understudy.domain.snapshots import News
 
 _POLL_S = 5.0  # after which a change is found whose notification was lost

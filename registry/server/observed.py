@@ -11,11 +11,10 @@ from typing import Generic, TypeVar
 
 from understudy.domain.belief import Refusal, WatcherBelief
 from understudy.domain.instants import unix_ns
-from understudy.domain.reports import RouterReport, ScorersReport
+from understudy.domain.reports import Report, RouterReport, ScorersReport
 from understudy.domain.snapshots import News, ScorerHost, ScorerProcess
 
 _ROUTERS_SHOWN_TIMES = 20  # multiple of the time to silence: a restarted router has another name
-Report = ScorersReport | RouterReport
 ReportT_co = TypeVar("ReportT_co", covariant=True)
 
 

@@ -11,9 +11,7 @@ from registry.store.dialects import put
 from registry.store.schema import audit
 from registry.store.shared_schema import heard_reports, report_order, shared_state
 from understudy.domain.changes import Action
-from understudy.domain.reports import RouterReport, ScorersReport
-
-Report = ScorersReport | RouterReport
+from understudy.domain.reports import Report, RouterReport, ScorersReport
 
 _NS_PER_S = 1_000_000_000
 _HOST, _ROUTER = "scorer_host", "router"

@@ -80,3 +80,6 @@ class RouterReport:
     models: tuple[RouterModelState, ...]
     belief: WatcherBelief | None = None  # None if the router does not say
     sequence: int | None = None  # of the applied state of that lineage; None if none is applied
+
+
+Report = ScorersReport | RouterReport
