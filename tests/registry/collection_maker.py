@@ -15,12 +15,11 @@ from registry.store.database import open_database
 KEEP_REVISIONS = 2
 
 
-def collect(directory: Path) -> Collected:
-    """Collect whatever nothing needs, however young it is."""
-    engine = open_database(directory / "registry.sqlite")
-    asked = CollectionRequest(
+def everything(keep_revisions: int) -> CollectionRequest:
+    """Ask to collect whatever nothing needs, however young it is."""
+    return CollectionRequest(
         model=None,
-        keep_revisions=KEEP_REVISIONS,
+        keep_revisions=keep_revisions,
         least_age=timedelta(days=-1),
         actor=Actor("ada@lab"),
         reason="a test",
@@ -29,9 +28,16 @@ def collect(directory: Path) -> Collected:
         deployments={},
         running=frozenset(),
     )
+
+
+def collect(directory: Path) -> Collected:
+    """Collect everything that can be."""
+    engine = open_database(directory / "registry.sqlite")
     artifacts = ArtifactStore(directory / "artifacts")
     try:
-        return Collector(engine, artifacts, lambda: datetime.now(UTC)).collect(asked)
+        return Collector(engine, artifacts, lambda: datetime.now(UTC)).collect(
+            everything(KEEP_REVISIONS)
+        )
     finally:
         engine.dispose()
 

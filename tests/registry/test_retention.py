@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
 import pytest
 from sqlalchemy import Connection, event
 
-from registry.collect_artifacts import CollectionRequest, Collector
-from registry.decisions.actors import Actor
+from registry.collect_artifacts import Collector
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
+from tests.registry.collection_maker import everything
 from tests.registry.commands import REASON, command, json_of
 from tests.registry.operator import Operator, failure_of, rows_of, running_registry
 from tests.registry.samples import new_version, trained
@@ -189,19 +189,8 @@ def test_a_collection_that_cannot_be_logged_removes_nothing(seeded: Path) -> Non
         raise RuntimeError("the disk is full")
 
     event.listen(engine, "commit", refuse)
-    asked = CollectionRequest(
-        model=None,
-        keep_revisions=1,
-        least_age=timedelta(days=-1),
-        actor=Actor("ada@lab"),
-        reason="a test",
-        dry_run=False,
-        expect_plan=None,
-        deployments={},
-        running=frozenset(),
-    )
     with pytest.raises(RuntimeError):
-        Collector(engine, artifacts, lambda: datetime.now(UTC)).collect(asked)
+        Collector(engine, artifacts, lambda: datetime.now(UTC)).collect(everything(1))
     engine.dispose()
 
     assert artifacts.stored() == before

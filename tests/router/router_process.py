@@ -7,7 +7,12 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +22,8 @@ import numpy as np
 
 from stack.processes import ROUTER
 from stack.router_books import read_books
-from tests.router.samples import VIEW, ready_processes, spec
+from stack.traffic import Traffic, open_traffic
+from tests.router.samples import MODEL, VIEW, ready_processes, spec
 from tests.router.scorer_stream import answering_each
 from tests.stack.waiting import until
 from understudy.control import wire
@@ -110,6 +116,21 @@ class RouterProcess:
     async def stop(self) -> None:
         """Send SIGTERM; return when it has ended."""
         await self.supervisor.stop(ROUTER)
+
+
+def open_patient_traffic(
+    router: RouterProcess, *, rate_per_s: float, **options: Any
+) -> AbstractAsyncContextManager[Traffic]:
+    """Send calls for known users, whose limit of time is never reached; see `open_traffic`."""
+    return open_traffic(
+        router.address,
+        model=MODEL,
+        entity="user",
+        units=USERS,
+        rate_per_s=rate_per_s,
+        timeout_s=PATIENT_S,
+        **options,
+    )
 
 
 @asynccontextmanager

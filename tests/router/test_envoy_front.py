@@ -11,8 +11,13 @@ import pytest
 
 from router.settings import RouterSettings
 from router.workers import worker_environment
-from stack.traffic import open_traffic
-from tests.router.router_process import PATIENT, USERS, ServedScorer, open_router_process
+from tests.router.router_process import (
+    PATIENT,
+    USERS,
+    ServedScorer,
+    open_patient_traffic,
+    open_router_process,
+)
 from tests.router.samples import MODEL, deployment
 from tests.router.test_hung_workers import WaitForConnection, until_all_answer
 from tests.runtime.front.fronts import WITH_ENVOY
@@ -103,15 +108,7 @@ async def test_a_lost_worker_inside_envoy_is_replaced_while_the_other_answers(
             workers=2,
             **PATIENT,
         ) as router,
-        open_traffic(
-            router.address,
-            model=MODEL,
-            entity="user",
-            units=USERS,
-            rate_per_s=50,
-            timeout_s=PATIENT_S,
-            interceptors=[WaitForConnection()],
-        ) as traffic,
+        open_patient_traffic(router, rate_per_s=50, interceptors=[WaitForConnection()]) as traffic,
     ):
         await traffic.until_ended(CALLS)
         await until_all_answer(router, 2)

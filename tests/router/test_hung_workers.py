@@ -12,19 +12,18 @@ import pytest
 
 from stack.processes import ROUTER
 from stack.router_books import read_books
-from stack.traffic import open_traffic
 from tests.router.router_process import (
-    USERS,
+    PATIENT_S,
     RouterProcess,
     ServedScorer,
+    open_patient_traffic,
     open_router_process,
 )
-from tests.router.samples import MODEL, deployment
+from tests.router.samples import deployment
 from tests.stack.waiting import until, until_gone
 from understudy.domain.errors import UnavailableError
 
 pytestmark = [pytest.mark.fault, pytest.mark.long]
-PATIENT_S = 120.0  # for limits that must not be reached in a test
 CALLS = 150
 
 
@@ -75,16 +74,7 @@ async def test_a_worker_that_hangs_is_replaced_and_no_patient_call_fails(tmp_pat
             probe_interval_s=0.2,
             probe_timeout_s=1.0,
         ) as router,
-        open_traffic(
-            router.address,
-            model=MODEL,
-            entity="user",
-            units=USERS,
-            rate_per_s=200,
-            connections=8,
-            timeout_s=PATIENT_S,
-            interceptors=[WaitForConnection()],
-        ) as traffic,
+        open_patient_traffic(router, rate_per_s=200, interceptors=[WaitForConnection()]) as traffic,
     ):
         await traffic.until_ended(CALLS)
         await until_all_answer(router, 2)

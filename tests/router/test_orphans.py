@@ -15,9 +15,14 @@ from router.orphans import supervising, working
 from router.settings import RouterSettings
 from router.workers import reserved, supervise
 from stack.processes import ROUTER
-from stack.traffic import open_traffic
-from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
-from tests.router.samples import MODEL, deployment
+from tests.router.router_process import (
+    PATIENT_S,
+    RouterProcess,
+    ServedScorer,
+    open_patient_traffic,
+    open_router_process,
+)
+from tests.router.samples import deployment
 from tests.stack.waiting import until_gone, while_progress
 from understudy.domain.errors import RefusedError, UnavailableError
 from understudy.domain.logged_ids import IdForm
@@ -44,7 +49,6 @@ child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.
 child.stdout.readline()
 print(child.pid)
 """
-PATIENT_S = 120.0  # for limits that must not be reached in a test
 CALLS = 100
 
 
@@ -81,15 +85,7 @@ async def test_a_lost_supervising_process_fails_no_call_and_leaves_no_orphan(
             largest_deadline_s=PATIENT_S,
             probe_interval_s=0.2,
         ) as router,
-        open_traffic(
-            router.address,
-            model=MODEL,
-            entity="user",
-            units=USERS,
-            rate_per_s=100,
-            connections=8,
-            timeout_s=PATIENT_S,
-        ) as traffic,
+        open_patient_traffic(router, rate_per_s=100) as traffic,
     ):
         await traffic.until_ended(CALLS)
         orphans = worker_pids(router)

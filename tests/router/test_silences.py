@@ -11,13 +11,13 @@ import psutil
 import pytest
 
 from stack.processes import ROUTER
-from stack.traffic import open_traffic
 from tests.router.router_process import (
     PATIENT,
     PATIENT_S,
     USERS,
     RouterProcess,
     ServedScorer,
+    open_patient_traffic,
     open_router_process,
 )
 from tests.router.samples import MODEL, deployment
@@ -57,14 +57,7 @@ async def test_a_reader_that_hangs_costs_a_level_and_no_call(
             {1: [ServedScorer()]},
             **PATIENT,
         ) as router,
-        open_traffic(
-            router.address,
-            model=MODEL,
-            entity="user",
-            units=USERS,
-            rate_per_s=100,
-            timeout_s=PATIENT_S,
-        ) as traffic,
+        open_patient_traffic(router, rate_per_s=100) as traffic,
     ):
         await traffic.until_ended(CALLS)
         hung = reader_of(router)
@@ -92,14 +85,7 @@ async def test_a_reader_that_hangs_while_it_opens_its_store_costs_a_level_and_no
             {1: [ServedScorer()]},
             **PATIENT,
         ) as router,
-        open_traffic(
-            router.address,
-            model=MODEL,
-            entity="user",
-            units=USERS,
-            rate_per_s=RATE_OF_MINUTES_PER_S,
-            timeout_s=PATIENT_S,
-        ) as traffic,
+        open_patient_traffic(router, rate_per_s=RATE_OF_MINUTES_PER_S) as traffic,
     ):
         await traffic.until_ended(RATE_OF_MINUTES_PER_S)
         ended = reader_of(router)
