@@ -148,7 +148,9 @@ async def test_a_metrics_port_in_use_gives_one_line_and_69(tmp_path: Path) -> No
 async def test_a_host_whose_sockets_others_can_reach_ends_with_64_before_it_binds() -> None:
     async with taken_port() as port:  # with 69 it would end at the port
         with TemporaryDirectory() as short:  # with too long a path the sockets would be elsewhere
-            (Path(short) / "sockets").mkdir(mode=0o755)
+            sockets = Path(short) / "sockets"
+            sockets.mkdir()
+            sockets.chmod(0o755)  # whatever the mask of this process
             where = ("--dir", short, "--listen", f"127.0.0.1:{port}")
 
             code, out, err = await scorer("host", *where, "--registry", "127.0.0.1:1")
