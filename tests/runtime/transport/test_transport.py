@@ -256,18 +256,20 @@ async def test_calls_that_are_open_outlive_a_renewal(authority: Authority) -> No
     own = authority.files_of("caller", folder="caller")
     transport = Transport(authority.files_of(HOST), asks_callers=True)
 
-    async with served(transport) as target, Transport(own).open_channel(target) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=60.0)
-        first = await watch.read()
-        for _ in range(3):
-            authority.files_of("caller", folder="caller")
-            assert await status_over(channel) is grpc.StatusCode.OK
-        is_open = not watch.done()
+    async with served(transport) as target:
+        async with Transport(own).open_channel(target) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=60.0)
+            first = await watch.read()
+            for _ in range(3):
+                authority.files_of("caller", folder="caller")
+                assert await status_over(channel) is grpc.StatusCode.OK
+            is_open = not watch.done()
+        ended_by = await watch.code()
 
     assert first.status
     assert is_open
-    assert watch.done(), "a channel that is closed holds no call open"
+    assert ended_by is grpc.StatusCode.CANCELLED, "a channel that is closed holds no call open"
 
 
 @pytest.mark.parametrize("damage", ["", "no certificate"])

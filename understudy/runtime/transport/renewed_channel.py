@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol, Self
+from weakref import WeakSet
 
 import grpc
 import structlog
@@ -35,7 +36,8 @@ class RenewedChannel(grpc.aio.Channel):
     def __init__(self, first: grpc.aio.Channel, renewal: Renewal) -> None:
         self._current = first
         self._renewal = renewal
-        self._ending: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        self._calls: WeakSet[grpc.aio.Call] = WeakSet()
+        self._ending: set[asyncio.Task[None]] = set()
 
     def current(self) -> grpc.aio.Channel:
         """Return the channel for a new call.
@@ -47,18 +49,19 @@ class RenewedChannel(grpc.aio.Channel):
         if renewed is not None:
             former, self._current = self._current, renewed
             ending = asyncio.get_running_loop().create_task(former.close(_LONGEST_CALL_S))
-            self._ending[ending] = former
-            ending.add_done_callback(self._ending.pop)
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
             _log.info("channel_renewed", former_ones=len(self._ending))
         return self._current
 
     async def close(self, grace: float | None = None) -> None:
         """Close the channel and those that it replaced; calls have `grace` seconds to end."""
-        former = dict(self._ending)
-        for ending in former:
-            ending.cancel()
-        await asyncio.gather(*former, return_exceptions=True)
-        await asyncio.gather(*(each.close(grace) for each in (self._current, *former.values())))
+        async with asyncio.TaskGroup() as group:
+            ending = {*self._ending, group.create_task(self._current.close(grace))}
+            await asyncio.wait(ending, timeout=grace or 0)
+            for call in self._calls:
+                call.cancel()  # gRPC ignores a second close with less time
+        await asyncio.gather(*ending)
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,7 +91,7 @@ class RenewedChannel(grpc.aio.Channel):
         return self._method(lambda channel: channel.stream_stream(*args, **kwargs))
 
     def _method(self, made: Callable[[grpc.aio.Channel], Callable[..., Any]]) -> "_Method":
-        return _Method(self, made)
+        return _Method(self, made, self._calls)
 
 
 class _Method:
@@ -98,9 +101,11 @@ class _Method:
         self,
         channel: RenewedChannel,
         made: Callable[[grpc.aio.Channel], Callable[..., Any]],
+        calls: "WeakSet[grpc.aio.Call]",
     ) -> None:
         self._channel = channel
         self._made = made
+        self._calls = calls
         self._bound_to: grpc.aio.Channel | None = None
         self._call: Callable[..., Any]
 
@@ -108,4 +113,6 @@ class _Method:
         current = self._channel.current()
         if current is not self._bound_to:
             self._call, self._bound_to = self._made(current), current
-        return self._call(*args, **kwargs)
+        call = self._call(*args, **kwargs)
+        self._calls.add(call)
+        return call
