@@ -11,6 +11,7 @@ from tests.train.repository import AUTHOR, Repository, describe, make_repository
 from understudy.control.client import RegistryClient
 from understudy.domain.changes import DeployChampion
 from understudy.domain.errors import InvalidInputError, RefusedError
+from understudy.train.run import GIVEN_SCORES
 
 TWO = ("user@1:visits", "user@1:amount")
 
@@ -59,6 +60,14 @@ def test_a_champion_of_other_columns_is_scored_on_the_new_rows(
         run.model(LogisticRegression(random_state=5).fit(x[:, [2]], y))
         with pytest.raises(InvalidInputError, match=r"champion_rows.*user@1:amount"):
             run.evaluate(threshold=0.5)
+        answers = first.predict_proba(kept[:, [2, 0]])[:, 1]
+        run.evaluate(threshold=0.5, champion_scores=answers)
+        run.policy(decision_threshold=0.5, fallback_score=0.1)
+        given = run.record()["evaluation"]["comparison"]
+        assert given["champion_value"] == pytest.approx(expected, abs=1e-9)
+        assert f"note: {GIVEN_SCORES}" in str(run.check())
+        with pytest.raises(InvalidInputError, match=r"champion_scores: read .scores without a"):
+            run.evaluate(threshold=0.5, champion=None, champion_scores=answers)
         run.evaluate(threshold=0.5, champion=None)
         run.policy(decision_threshold=0.5, fallback_score=0.1)
         with pytest.raises(RefusedError, match="has had champions"):

@@ -1,6 +1,7 @@
 """The champion of the time: fetched from the registry, so that its value on new data is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from understudy.domain.features import Feature, FeatureRef
 from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import MODEL_FILE, VersionRef
 from understudy.features.decisions.feature_columns import columns_of
+from understudy.train.decisions.kinds import ModelKind
+from understudy.train.evaluation import Truth, measure
 from understudy.train.rows import Columns, Rows, read_rows
 from understudy.train.served_model import ServedModel
 
@@ -32,23 +35,32 @@ class Champion:
         return self.spec.ref
 
 
-def fetch_champion(client: RegistryClient, model: str, folder: Path) -> Champion | None:
+def champion_of(client: RegistryClient, model: str) -> VersionSpec | None:
     """Return the champion of `model`, or None if the model is not deployed.
-
-    Args:
-        client: of the registry.
-        model: name of the model.
-        folder: receives the files of the artifact; each must have its registered digest.
 
     Raises:
         UnavailableError: the registry does not answer.
-        CorruptedError: a file is not the registered one.
     """
     try:
         deployment = client.get_deployment(model)
     except NotFoundError:
         return None
-    spec = version_from_wire(client.get_version(model, deployment.champion))
+    return version_from_wire(client.get_version(model, deployment.champion))
+
+
+def open_champion(client: RegistryClient, spec: VersionSpec, folder: Path) -> Champion:
+    """Fetch the artifact of a version and open it.
+
+    Args:
+        client: of the registry.
+        spec: of the version.
+        folder: receives the files of the artifact; each must have its registered digest.
+
+    Raises:
+        UnavailableError: the registry does not answer.
+        CorruptedError: a file is not the registered one.
+        InvalidInputError: the model cannot be opened here.
+    """
     for file in spec.files:
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,14 +69,40 @@ def fetch_champion(client: RegistryClient, model: str, folder: Path) -> Champion
     check_digests(folder, spec.files)
     columns = columns_of(spec.feature_set, spec.feature_views)
     features = tuple(column.feature for column in columns)
-    opened = ServedModel(
-        folder / MODEL_FILE,
-        spec.feature_set,
-        features,
-        column_inputs=spec.column_inputs,
-        joins_rows=spec.joins_rows,
-    )
+    with _said_of(spec.ref):
+        opened = ServedModel(
+            folder / MODEL_FILE,
+            spec.feature_set,
+            features,
+            column_inputs=spec.column_inputs,
+            joins_rows=spec.joins_rows,
+        )
     return Champion(spec, opened, features)
+
+
+def measure_champion(
+    champion: Champion, columns: Columns, kind: ModelKind, truth: Truth
+) -> list[dict[str, Any]]:
+    """Return the metrics of a champion on rows as `champion_columns` returns them.
+
+    Raises:
+        InvalidInputError: the model cannot compute the rows.
+    """
+    with _said_of(champion.ref):
+        return measure(champion.model, champion.spec.score_output, columns, kind, truth)
+
+
+@contextmanager
+def _said_of(champion: VersionRef) -> Iterator[None]:
+    """Name the champion in an error, and the way of an author whose libraries cannot run it."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError.of(
+            "champion",
+            read=f"{champion}, which cannot run here: {error}",
+            accepted="champion_scores, its answers to the evaluation rows, or libraries that run it",
+        ) from error
 
 
 def champion_columns(

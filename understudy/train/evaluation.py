@@ -43,30 +43,65 @@ def measure(
             score is not finite.
     """
     served = model.with_defaults(columns)
+    is_multiclass = kind is ModelKind.MULTICLASS
+    answers = model.output(score.output, served) if is_multiclass else model.scores(score, served)
+    return measure_answers(answers, kind, truth)
+
+
+def measure_answers(
+    answers: NDArray[np.float64], kind: ModelKind, truth: Truth
+) -> list[dict[str, Any]]:
+    """Return the metrics of answers to the evaluation rows.
+
+    Args:
+        answers: shape (n,); of a multi-class model its probabilities, shape (n, classes).
+        kind: of the model.
+        truth: the evaluation data's own answers.
+
+    Raises:
+        InvalidInputError: as `measure`.
+    """
     common: dict[str, Any] = {"dataset": truth.dataset, "seed": truth.seed}
     try:
         match kind:
             case ModelKind.BINARY:
+                threshold = _threshold(truth)
                 return classifier_metrics(
-                    _binary_labels(truth),
-                    model.scores(score, served),
-                    threshold=_threshold(truth),
-                    **common,
+                    _binary_labels(truth), answers, threshold=threshold, **common
                 )
             case ModelKind.MULTICLASS:
-                return multiclass_metrics(
-                    _places(truth.labels, truth.classes),
-                    model.output(score.output, served),
-                    **common,
-                )
+                places = _places(truth.labels, truth.classes)
+                return multiclass_metrics(places, answers, **common)
             case ModelKind.REGRESSION:
-                return regression_metrics(truth.labels, model.scores(score, served), **common)
+                return regression_metrics(truth.labels, answers, **common)
             case ModelKind.RANKING:
-                scores = model.scores(score, served)
                 queries = _queries(truth)
-                return ranking_metrics(truth.labels, scores, queries, at=truth.at, **common)
+                return ranking_metrics(truth.labels, answers, queries, at=truth.at, **common)
     except ValueError as error:  # of the metrics: shapes, labels, values that are not finite
         raise InvalidInputError.of("evaluation", read=error, accepted=f"a {kind} model") from error
+
+
+def given_answers(values: Any, kind: ModelKind, truth: Truth) -> NDArray[np.float64]:
+    """Return a champion's answers that were computed elsewhere, as numbers.
+
+    Raises:
+        InvalidInputError: they are not finite numbers, or not one answer for each evaluation row.
+    """
+    wanted: tuple[int, ...] = truth.labels.shape
+    if kind is ModelKind.MULTICLASS:
+        wanted = (*wanted, len(truth.classes))
+    accepted = f"finite numbers of shape {wanted}: the champion's answers to the evaluation rows"
+    try:
+        answers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError.of("champion_scores", read=error, accepted=accepted) from error
+    if answers.shape != wanted:
+        read = f"shape {answers.shape}"
+        raise InvalidInputError.of("champion_scores", read=read, accepted=accepted)
+    if not np.isfinite(answers).all():
+        read = f"{np.count_nonzero(~np.isfinite(answers))} values that are not finite"
+        raise InvalidInputError.of("champion_scores", read=read, accepted=accepted)
+    return answers
 
 
 def _binary_labels(truth: Truth) -> NDArray[Any]:

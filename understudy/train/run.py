@@ -5,31 +5,33 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from understudy.control.client import RegistryClient
 from understudy.control.uploads import NewVersion
-from understudy.domain.errors import RefusedError
+from understudy.domain.errors import InvalidInputError, RefusedError
+from understudy.domain.snapshots import VersionSpec
 from understudy.domain.versions import ScoreOutput, VersionRef
 from understudy.gate.judge import Candidate
-from understudy.provenance.capture import (
-    EvaluationFacts,
-    compare_with_champion,
-)
+from understudy.provenance.capture import EvaluationFacts, compare_with_champion
 from understudy.provenance.findings import Finding
-from understudy.train.champion import champion_columns, fetch_champion
+from understudy.train.champion import (
+    champion_columns,
+    champion_of,
+    measure_champion,
+    open_champion,
+)
 from understudy.train.check_report import CheckReport
 from understudy.train.convert_model import Wishes, convert_model
-from understudy.train.evaluation import Truth, measure
+from understudy.train.evaluation import Truth, given_answers, measure, measure_answers
 from understudy.train.judging import judge_offline
 from understudy.train.original import original_of
 from understudy.train.policy import completed_policy
-from understudy.train.steps import Beginning, Evaluated, Modelled, write_record
+from understudy.train.steps import Beginning, Evaluated, Modelled, needed, write_record
 from understudy.train.training_data import Described, TrainingData, Window, read_training_data
 
-StepT = TypeVar("StepT")
-
 AS_DEPLOYED = "as deployed"  # the champion of the registry's deployment, if there is one
+GIVEN_SCORES = "the champion's value is of scores that were given, not computed from its artifact"
 
 
 class Run:
@@ -142,7 +144,7 @@ class Run:
             parameters: further hyper-parameters, e.g. of the training of a network.
             joins_rows: False if an answer may depend on the other rows of a run.
         """
-        data = _needed(self._data, "data")
+        data = needed(self._data, "data")
         original = original_of(model, kind)
         self.artifact_dir.mkdir(exist_ok=True)
         wishes = Wishes(
@@ -168,6 +170,7 @@ class Run:
         seed: int = 0,
         champion: str | None = AS_DEPLOYED,
         champion_rows: Any = None,
+        champion_scores: Any = None,
     ) -> list[dict[str, Any]]:
         """Measure the converted model on the evaluation data, and the champion on the same rows.
 
@@ -179,6 +182,8 @@ class Run:
             champion: AS_DEPLOYED asks the registry for the champion and scores it here; None
                 records that there is none, which the registry refuses if there is.
             champion_rows: a data frame with the features that only the champion reads.
+            champion_scores: the champion's answers to the evaluation rows, shape (n,), of a
+                multi-class model (n, classes), where it cannot be opened; the report says so.
 
         Returns:
             The metrics of the record.
@@ -186,8 +191,8 @@ class Run:
         Raises:
             UnavailableError: the registry does not answer.
         """
-        data = _needed(self._data, "data")
-        modelled = _needed(self._modelled, "model")
+        data = needed(self._data, "data")
+        modelled = needed(self._modelled, "model")
         truth = Truth(
             labels=data.labels,
             classes=modelled.original.classes,
@@ -201,17 +206,33 @@ class Run:
         metrics = measure(converted.served, converted.score, data.rows.columns, kind, truth)
         found = None
         if champion is not None:
-            folder = Path(self._files.name) / "champion"
-            found = fetch_champion(self._registry, self._beginning.model, folder)
+            found = champion_of(self._registry, self._beginning.model)
+        if found is None and champion_scores is not None:
+            raise InvalidInputError.of(
+                "champion_scores",
+                read="scores without a champion",
+                accepted="None: the deployment has no champion, or it was not asked for",
+            )
         comparison = None
         if found is not None:
-            refs = tuple(column.ref for column in self._beginning.columns)
-            columns = champion_columns(found, refs, data.rows, champion_rows)
-            values = measure(found.model, found.spec.score_output, columns, kind, truth)
+            values = self._measured_champion(found, champion_rows, champion_scores, truth)
             comparison = compare_with_champion(str(found.ref), metrics[0], values[0]["value"])
+        notes = (GIVEN_SCORES,) if champion_scores is not None else ()
         facts = EvaluationFacts(metrics, threshold, comparison)
-        self._evaluated = Evaluated(facts, None if found is None else found.ref)
+        self._evaluated = Evaluated(facts, None if found is None else found.ref, notes)
         return metrics
+
+    def _measured_champion(
+        self, spec: VersionSpec, further: Any, scores: Any, truth: Truth
+    ) -> list[dict[str, Any]]:
+        kind = needed(self._modelled, "model").original.kind
+        if scores is not None:
+            return measure_answers(given_answers(scores, kind, truth), kind, truth)
+        champion = open_champion(self._registry, spec, Path(self._files.name) / "champion")
+        refs = tuple(column.ref for column in self._beginning.columns)
+        rows = needed(self._data, "data").rows
+        columns = champion_columns(champion, refs, rows, further)
+        return measure_champion(champion, columns, kind, truth)
 
     def policy(self, **values: Any) -> None:
         """Declare intended_use, decision_threshold, fallback_score, revalidate_by, licence.
@@ -224,14 +245,14 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Return the provenance record, as JSON values; it ends the run."""
-        data, modelled = _needed(self._data, "data"), _needed(self._modelled, "model")
-        evaluated, begun = _needed(self._evaluated, "evaluate"), self._beginning
+        data, modelled = needed(self._data, "data"), needed(self._modelled, "model")
+        evaluated, begun = needed(self._evaluated, "evaluate"), self._beginning
         return write_record(
             begun,
             data=data,
             modelled=modelled,
             facts=evaluated.facts,
-            policy=_needed(self._policy, "policy"),
+            policy=needed(self._policy, "policy"),
             artifact_dir=self.artifact_dir,
         )
 
@@ -240,7 +261,7 @@ class Run:
 
         The gate is the registry's own code and runs here, in a child process for the model.
         """
-        modelled = _needed(self._modelled, "model")
+        modelled = needed(self._modelled, "model")
         candidate = Candidate(
             model=self._beginning.model,
             artifact_dir=self.artifact_dir,
@@ -248,11 +269,11 @@ class Run:
             views=self._beginning.views,
             score_output=modelled.converted.score,
         )
-        champion = _needed(self._evaluated, "evaluate").champion
+        evaluated = needed(self._evaluated, "evaluate")
         report = judge_offline(
-            candidate, author=self._beginning.people["author"], champion=champion
+            candidate, author=self._beginning.people["author"], champion=evaluated.champion
         )
-        notes = (*self._beginning.notes, *modelled.converted.agreement.notes)
+        notes = (*self._beginning.notes, *modelled.converted.agreement.notes, *evaluated.notes)
         return CheckReport(report.findings, notes)
 
     def register(self, *, reason: str) -> VersionRef:
@@ -270,7 +291,7 @@ class Run:
             artifact_dir=self.artifact_dir,
             provenance_json=json.dumps(self.record()),
             views=self._beginning.views,
-            score_output=_needed(self._modelled, "model").converted.score,
+            score_output=needed(self._modelled, "model").converted.score,
             reason=reason,
         )
         answer = self._registry.register(version)
@@ -278,9 +299,3 @@ class Run:
             found = tuple(Finding(f.field, f.read, f.wanted) for f in answer.report.findings)
             raise RefusedError(str(CheckReport(found, self._beginning.notes)))
         return VersionRef(answer.version.ref.model, answer.version.ref.number)
-
-
-def _needed(step: StepT | None, name: str) -> StepT:
-    if step is None:
-        raise RefusedError(f"run.{name}(…) must come first: the record is built on it")
-    return step

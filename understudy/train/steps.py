@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from understudy.domain.errors import RefusedError
 from understudy.domain.features import FeatureView
 from understudy.domain.versions import VersionRef
 from understudy.features.decisions.feature_columns import FeatureColumn
@@ -18,6 +19,8 @@ from understudy.train.convert_model import GOLDEN_TOLERANCE, Converted
 from understudy.train.elsewhere import Elsewhere
 from understudy.train.original import Original, parameters_and_seeds
 from understudy.train.training_data import TrainingData
+
+StepT = TypeVar("StepT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Evaluated:
 
     facts: EvaluationFacts
     champion: VersionRef | None
+    notes: tuple[str, ...]  # for the author
 
 
 def write_record(
@@ -101,3 +105,14 @@ def write_record(
         joins_rows=modelled.joins_rows,
     )
     return record if elsewhere is None else elsewhere.record_of(record)
+
+
+def needed(step: StepT | None, name: str) -> StepT:
+    """Return the facts of an earlier call of a run.
+
+    Raises:
+        RefusedError: it has not been made.
+    """
+    if step is None:
+        raise RefusedError(f"run.{name}(…) must come first: the record is built on it")
+    return step
