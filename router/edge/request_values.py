@@ -10,7 +10,6 @@ from understudy.domain.trace_context import (
     TRACESTATE,
     TraceContext,
     trace_context_among,
-    trace_context_of_metadata,
 )
 from understudy.runtime.front.context import AsgiContext
 
@@ -66,7 +65,11 @@ def trace_of(context: Any) -> TraceContext | None:
 
     A call without one costs a look at each of its headers, and nothing else.
     """
+    parents = _header_texts(context, TRACEPARENT)
+    return trace_context_among(parents, _header_texts(context, TRACESTATE)) if parents else None
+
+
+def _header_texts(context: Any, name: str) -> list[str]:
     if isinstance(context, AsgiContext):
-        parents = context.texts_of(TRACEPARENT)
-        return trace_context_among(parents, context.texts_of(TRACESTATE)) if parents else None
-    return trace_context_of_metadata(context.invocation_metadata())
+        return context.texts_of(name)
+    return [str(value) for key, value in context.invocation_metadata() if key == name]
