@@ -4,9 +4,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tests.logs.builders import score_batch, wait_until
 from tests.logs.test_journal import files_at_most
@@ -50,6 +56,80 @@ def test_a_disk_that_vanishes_under_a_writer_costs_its_unfinished_rows_and_no_la
     assert (account.offered, account.found, account.failed) == (8, 3, 5)
     assert account.missing == (Range(1, 5),)
     check_rows(root, account)
+
+
+class Step(StrEnum):
+    OFFER = "offer"  # rows that reach a journal
+    FLUSH = "flush"  # rows that become visible
+    REMOUNT = "remount"  # another folder takes the place of the log directory
+    FORGET = "forget"  # the folder of unfinished files is removed
+
+
+@pytest.mark.fault
+@given(st.lists(st.sampled_from(Step), max_size=12))
+@example([Step.OFFER, Step.FLUSH, Step.FORGET, Step.OFFER, Step.FLUSH])
+@example([Step.OFFER, Step.REMOUNT, Step.OFFER, Step.FLUSH, Step.REMOUNT, Step.OFFER])
+@settings(max_examples=10, deadline=None)
+def test_a_directory_that_goes_and_returns_keeps_its_rows_and_none_is_overwritten(
+    steps: Sequence[Step],
+) -> None:
+    with TemporaryDirectory() as base:
+        mounted, away = Path(base) / "a", Path(base) / "b"
+        mounted.mkdir()
+        away.mkdir()
+        root = Path(base) / "logs"
+        root.symlink_to(mounted)
+        offered = 0
+        visible: set[int] = set()  # numbers of rows that a flush has shown, or that cannot be lost
+        unfinished: set[int] = set()
+        forgotten: set[int] = set()
+        with LogWriter(root, limits=QUICK) as writer:
+            for step in [*steps, Step.FLUSH]:
+                match step:
+                    case Step.OFFER:
+                        assert writer.offer(score_batch(5, first=offered))
+                        wait_until(partial(_is_in_journals, writer), what="rows in a journal")
+                        unfinished.update(range(offered + 1, offered + 6))
+                        offered += 5
+                    case Step.FLUSH:
+                        assert writer.flush(60)
+                        visible |= unfinished
+                        unfinished = set()
+                    case Step.REMOUNT:
+                        mount(root, away)
+                        mounted, away = away, mounted
+                    case Step.FORGET:
+                        shutil.rmtree(root / ".inprogress", ignore_errors=True)
+                        forgotten |= unfinished
+                        unfinished = set()
+        found: list[tuple[int, str]] = []
+        for folder in (mounted, away):
+            with LogWriter(folder, limits=QUICK):
+                pass  # it finishes what the other one left there
+            found += _numbered_ids(folder)
+
+    numbers = [number for number, _ in found]
+    assert len(numbers) == len(set(numbers))
+    assert set(numbers) >= visible
+    assert set(range(1, offered + 1)) - set(numbers) <= forgotten
+    assert all(request == f"r{number - 1}" for number, request in found)
+
+
+def mount(root: Path, folder: Path) -> None:
+    """Let another folder take the place of `root` at once, a link."""
+    fresh = root.with_suffix(".new")
+    fresh.symlink_to(folder)
+    fresh.replace(root)
+
+
+def _is_in_journals(writer: LogWriter) -> bool:
+    return writer.counters().queued_rows == 0
+
+
+def _numbered_ids(root: Path) -> list[tuple[int, str]]:
+    with open_logs(root) as reader:
+        rows = reader.rows("SELECT writer_sequence AS n, request_id FROM score")
+    return [(row["n"], row["request_id"]) for row in rows]
 
 
 @pytest.mark.fault

@@ -170,7 +170,7 @@ def test_a_full_disk_delays_rows_and_loses_none_that_fit_the_queue(tmp_path: Pat
 
 def test_a_full_disk_at_recovery_leaves_the_rows_for_a_later_attempt(tmp_path: Path) -> None:
     dead = open_workspace(tmp_path, "dead")
-    write_journal(dead.next_journal(KEY), 300)
+    write_journal(dead.journal_path(KEY, 1), 300)
     dead.release()
     files = LogFiles(tmp_path, UNKEYED, RollPolicy(), lambda: 0.0, no_pause)
 
@@ -269,7 +269,7 @@ def test_rows_of_a_process_that_dies_later_are_recovered_by_others(tmp_path: Pat
         assert survivor.offer(score_batch(1))
         assert survivor.flush(60)  # it has searched for dead writers, and found none
         dying = open_workspace(tmp_path, "dead")
-        write_journal(dying.next_journal(KEY), 2, 3)
+        write_journal(dying.journal_path(KEY, 1), 2, 3)
         dying.release()  # as the kernel does when a process ends
 
         now_s = QUICK.recover_s + 1

@@ -15,7 +15,7 @@ from understudy.domain.logged_ids import LoggedIds
 from understudy.logs.columns import FileKey, schema_of
 from understudy.logs.decisions.rolling import RollPolicy, Unfinished, due_files
 from understudy.logs.journal import Journal
-from understudy.logs.offered_rows import CountsInMemory, read_counts, remove_counts
+from understudy.logs.offered_rows import CountsInMemory, are_held, read_counts, remove_counts
 from understudy.logs.schema import LogKind
 from understudy.logs.statements import Ended, WriterStatement, state_end
 from understudy.logs.workspace import (
@@ -45,6 +45,7 @@ class _Closed:
     model: str
     path: Path
     rows: int
+    workspace: Workspace  # that the journal is in; the writer may have another one since
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class LogFiles:
     pause: Callable[[], None]  # called between slices of work
     writer_id: str = field(default_factory=new_writer_id)
     _workspace: Workspace | None = None
+    _lost_folders: int = 0
+    _journals: int = 0  # opened in this writer's life: a number that came twice would hide a file
     # The least recently used file comes first.
     _open: dict[FileKey, tuple[Journal, float]] = field(default_factory=dict)
     _closed: deque[_Closed] = field(default_factory=deque)
@@ -126,26 +129,32 @@ class LogFiles:
                     found = workspace.finish(path, self.pause)
                     kind, model = workspace.log_of(path)
                     yield Finished(kind, model, found.rows, target, torn_bytes=found.torn_bytes)
-                # Its last rows may have no gap behind them: only its counts know of them.
-                rows = read_counts(workspace.writer_id)
-                state_end(self.root, WriterStatement(workspace.writer_id, Ended.KILLED, rows))
+                self._state_killed(workspace.writer_id)
             except OSError:
                 workspace.release()
                 raise
-            remove_counts(workspace.writer_id)
             workspace.remove()
+
+    def _state_killed(self, writer_id: str) -> None:
+        """State the end of a dead writer. One whose folder was moved away and came back lives."""
+        if are_held(writer_id):
+            return
+        # Its last rows may have no gap behind them: only its counts know of them.
+        state_end(self.root, WriterStatement(writer_id, Ended.KILLED, read_counts(writer_id)))
+        remove_counts(writer_id)
 
     def open(self) -> None:
         """Create the writer's folder, by which others find its rows if it is killed.
 
+        One that was removed or moved away is left: its rows are lost, unless it comes back.
+
         Raises:
-            OSError: the directory cannot be written; it is tried again with the first row.
+            OSError: the directory cannot be written, or its disk does not answer.
         """
-        if self._workspace is not None and not self._workspace.exists:
-            self._workspace.release()
-            self._workspace = None
+        if self._workspace is not None and not self._workspace.is_in_place:
+            self._leave(self._workspace)
         if self._workspace is None:
-            self._workspace = open_workspace(self.root, self.writer_id)
+            self._workspace = open_workspace(self.root, self.writer_id, earlier=self._lost_folders)
 
     def close(self, counts: CountsInMemory) -> None:
         """Close all files and state the rows that were offered; unfinished files are left.
@@ -167,12 +176,21 @@ class LogFiles:
             if workspace is not None:
                 workspace.release()
 
+    def _leave(self, lost: Workspace) -> None:
+        for key in list(self._open):
+            self._close(key)
+        lost.release()
+        self._workspace = None
+        self._lost_folders += 1
+
     def _journal_of(self, key: FileKey, schema: pa.Schema) -> Journal:
         entry = self._open.pop(key, None)
         if entry is None:
             while len(self._open) >= self.roll.open_at_once:
                 self._close(next(iter(self._open)))
-            entry = (self._opened().open_journal(key, schema), self.now_s())
+            workspace = self._opened()
+            self._journals += 1
+            entry = (workspace.open_journal(key, schema, self._journals), self.now_s())
         self._open[key] = entry
         return entry[0]
 
@@ -188,13 +206,18 @@ class LogFiles:
         if journal.rows == 0:  # the first write failed: nothing to keep
             journal.path.unlink(missing_ok=True)
             return
-        self._closed.append(_Closed(key.kind, key.model, journal.path, journal.rows))
+        if self._workspace is None:
+            raise AssertionError("an open journal has no workspace")
+        self._closed.append(
+            _Closed(key.kind, key.model, journal.path, journal.rows, self._workspace)
+        )
 
     def _finish(self, closed: _Closed) -> Finished:
-        if self._workspace is None:
-            raise AssertionError("a closed journal has no workspace")
-        target = self._workspace.target_of(closed.path)
-        found = self._workspace.finish(closed.path, self.pause)
+        target = closed.workspace.target_of(closed.path)
+        if closed.workspace is not self._workspace:
+            # Lost with its folder. If that comes back, the process that finds it finishes the rows.
+            return Finished(closed.kind, closed.model, 0, target, lost_rows=closed.rows)
+        found = closed.workspace.finish(closed.path, self.pause)
         lost_rows = closed.rows - found.rows
         return Finished(
             *(closed.kind, closed.model, found.rows, target, lost_rows, found.torn_bytes)

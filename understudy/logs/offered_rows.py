@@ -104,6 +104,23 @@ def read_counts(writer_id: str) -> tuple[OfferedRows, ...] | None:
     return tuple(found)
 
 
+def are_held(writer_id: str) -> bool:
+    """Return whether the counts of a writer are those of a living process of this machine."""
+    try:
+        file = os.open(
+            _FOLDER / f"{_PREFIX}{writer_id}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        )
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 def remove_counts(writer_id: str) -> None:
     """Remove the counts of a dead writer."""
     with suppress(OSError):  # those of another user stay

@@ -53,13 +53,13 @@ class RemovedRows:
 
 
 def state_end(root: Path, statement: WriterStatement) -> None:
-    """Write the statement of an ended writer, unless there is one.
+    """Write the statement of an ended writer, unless there is one; its own replaces that of others.
 
     Raises:
         OSError: it cannot be written.
     """
     path = root / _FOLDER / f"{statement.writer_id}.json"
-    if not path.exists():
+    if statement.ended is Ended.CLOSED or not path.exists():
         rows = None if statement.rows is None else [asdict(each) for each in statement.rows]
         _write(root, path, {"ended": statement.ended.value, "rows": rows})
 

@@ -1,6 +1,6 @@
 """The folders of unfinished files: one per log writer, locked while its process lives.
 
-ROOT/.inprogress/WRITER/lock
+ROOT/.inprogress/WRITER/lock       WRITER~2 if that folder was removed or moved away, and so on
 ROOT/.inprogress/WRITER/score/model=fraud/date=2026-11-21/v7-000001.inprogress
   becomes            ROOT/score/model=fraud/date=2026-11-21/v7-WRITER-000001.parquet
 
@@ -27,6 +27,7 @@ from understudy.logs.schema import LogKind
 _UNFINISHED = ".inprogress"
 _UNLOCKED_YET = ".new-"
 _LOCK = "lock"
+_AGAIN = "~"  # in the name of a folder, before its number
 _MODEL = "model="
 
 
@@ -39,20 +40,18 @@ class Workspace:
     folder: Path
     access: LogAccess
     _lock: IO[bytes]
-    _files: int = 0
 
-    def next_journal(self, key: FileKey) -> Path:
-        self._files += 1
+    def journal_path(self, key: FileKey, number: int) -> Path:
         partition = f"{key.kind.value}/model={key.model}/date={key.date}"
-        return self.folder / partition / f"v{key.version}-{self._files:06d}{JOURNAL_SUFFIX}"
+        return self.folder / partition / f"v{key.version}-{number:06d}{JOURNAL_SUFFIX}"
 
-    def open_journal(self, key: FileKey, schema: pa.Schema) -> Journal:
-        """Open the next journal.
+    def open_journal(self, key: FileKey, schema: pa.Schema, number: int) -> Journal:
+        """Open a journal under a number that its writer has not used before.
 
         Raises:
             OSError: it cannot be created.
         """
-        path = self.next_journal(key)
+        path = self.journal_path(key, number)
         self.access.make_folder(path.parent)
         journal = Journal(path, schema)
         self.access.admit(path)
@@ -74,9 +73,17 @@ class Workspace:
         return LogKind(kind), model.removeprefix(_MODEL)
 
     @property
-    def exists(self) -> bool:
-        """False once its folder was removed, as with its disk: another writer would not find it."""
-        return (self.folder / _LOCK).exists()
+    def is_in_place(self) -> bool:
+        """False once its folder was removed or moved away, as with its disk.
+
+        Other processes would not find it, or find another folder of its name. A disk that does not
+        answer the question raises OSError.
+        """
+        try:
+            found = (self.folder / _LOCK).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return os.path.samestat(found, os.fstat(self._lock.fileno()))
 
     def journals(self) -> list[Path]:
         return _journals(self.folder, "*")
@@ -101,8 +108,14 @@ def folder_of(root: Path, writer_id: str) -> Path:
     return root / _UNFINISHED / writer_id
 
 
-def open_workspace(root: Path, writer_id: str) -> Workspace:
+def open_workspace(root: Path, writer_id: str, *, earlier: int = 0) -> Workspace:
     """Create and lock a folder for a writer of the calling process.
+
+    Args:
+        root: the log directory.
+        writer_id: of the writer.
+        earlier: the number of its folders that were lost. The last of them may come back, so the new
+            one has another name.
 
     Raises:
         OSError: `root` cannot be written.
@@ -116,7 +129,8 @@ def open_workspace(root: Path, writer_id: str) -> Workspace:
     try:
         access.admit(hidden / _LOCK)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder = hidden.rename(folder_of(root, writer_id))
+        again = f"{_AGAIN}{earlier + 1}" if earlier else ""
+        folder = hidden.rename(folder_of(root, writer_id + again))
     except OSError:
         lock.close()
         raise
@@ -137,14 +151,20 @@ def abandoned_workspaces(root: Path) -> Iterator[Workspace]:
         except BlockingIOError:
             lock.close()  # its writer is alive
             continue
-        yield Workspace(root, folder.name, folder, access_of(root), lock)
+        yield Workspace(root, _writer_of(folder), folder, access_of(root), lock)
 
 
 def live_writers(root: Path) -> frozenset[str]:
     """Return the ids of the writers whose process lives."""
     return frozenset(
-        folder.name for folder in (root / _UNFINISHED).glob("*") if _is_locked(folder / _LOCK)
+        _writer_of(folder)
+        for folder in (root / _UNFINISHED).glob("*")
+        if _is_locked(folder / _LOCK)
     )
+
+
+def _writer_of(folder: Path) -> str:
+    return folder.name.partition(_AGAIN)[0]
 
 
 def _is_locked(path: Path) -> bool:

@@ -165,7 +165,8 @@ class LogWriter:
         taken = self._with_keys(self._queue.take())
         self._slices.extend(cut(taken, rows=self._limits.slice_rows))
         everything = bool(flushes) or self._is_closing.is_set()
-        succeeded = self._attempt(self._write_slices)
+        succeeded = self._attempt(self._files.open)
+        succeeded &= self._attempt(self._write_slices)
         succeeded &= self._attempt(lambda: self._finish(everything=everything))
         if succeeded:
             if self._files.is_open:  # otherwise there was nothing to write, and nothing is proven
