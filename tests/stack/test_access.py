@@ -14,6 +14,7 @@ from stack.access import (
     access_for_commands,
     prepare_access,
 )
+from understudy.control.access import TOKEN_FILE
 from understudy.control.client import RegistryClient
 from understudy.control.identities_file import read_identities, write_identities
 from understudy.control.known_registries import known_folder
@@ -23,6 +24,7 @@ from understudy.runtime.free_port import free_port
 from understudy.runtime.health import Health
 from understudy.runtime.settings import load_settings
 from understudy.runtime.transport.tls_files import TlsFiles
+from understudy.runtime.transport.tokens import TokenFile
 from understudy.runtime.transport.transport import LOCAL, Transport
 
 ADDRESS = "127.0.0.1:8500"
@@ -54,6 +56,7 @@ def test_its_files_are_for_its_user_alone_and_the_authoritys_key_is_not_among_th
 
 def test_tokens_and_callers_are_kept_and_certificates_are_new(tmp_path: Path) -> None:
     first = prepare_access(tmp_path, ADDRESS, UNSEEN)
+    token = (tmp_path / TOKEN_FILE).read_bytes()
     before = (tmp_path / "registry-certificate.pem").read_bytes()
     known = read_identities(tmp_path / IDENTITIES_FILE).all
     added = Identity("ann@bank", frozenset({Role.AUTHOR}), certificate="ann.bank.example")
@@ -62,7 +65,8 @@ def test_tokens_and_callers_are_kept_and_certificates_are_new(tmp_path: Path) ->
 
     second = prepare_access(tmp_path, ADDRESS, UNSEEN)
 
-    assert second.operator.token == first.operator.token
+    assert second.operator.token == first.operator.token == TokenFile(tmp_path / TOKEN_FILE)
+    assert (tmp_path / TOKEN_FILE).read_bytes() == token
     assert roles_in(tmp_path)["ann@bank"] == {Role.AUTHOR}
     assert (tmp_path / "registry-certificate.pem").read_bytes() != before
     router = next(

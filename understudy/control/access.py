@@ -10,9 +10,10 @@ from pydantic_settings import SettingsConfigDict
 
 from understudy.control.known_registries import known_folder
 from understudy.runtime.secret_files import read_secret
-from understudy.runtime.settings import load_settings
+from understudy.runtime.settings import SecretOfFile, load_settings
 from understudy.runtime.transport.settings import TransportSettings
 from understudy.runtime.transport.tls_files import TlsFiles
+from understudy.runtime.transport.tokens import Token, TokenFile
 from understudy.runtime.transport.transport import Transport
 
 CA_FILE = "ca.pem"  # in the folder of a stack's access
@@ -31,8 +32,17 @@ class AccessSettings(TransportSettings):
     @property
     def access(self) -> Transport:
         """The transport to the registry."""
-        token = "" if self.token is None else self.token.get_secret_value()
-        return replace(self.transport, token=token)
+        return replace(self.transport, token=self._token)
+
+    @property
+    def _token(self) -> Token:
+        match self.token:
+            case None:
+                return ""
+            case SecretOfFile(path=path):
+                return TokenFile(path)
+            case secret:
+                return secret.get_secret_value()
 
 
 class CommandSettings(AccessSettings):
@@ -65,5 +75,5 @@ def access_in(folder: Path) -> Transport:
     Raises:
         InvalidInputError: the token is not readable, or others may read it.
     """
-    token = read_secret(folder / TOKEN_FILE, variable=TOKEN_FILE)
-    return Transport(TlsFiles(ca=folder / CA_FILE), token=token)
+    read_secret(folder / TOKEN_FILE, variable=TOKEN_FILE)  # a call would name it late
+    return Transport(TlsFiles(ca=folder / CA_FILE), token=TokenFile(folder / TOKEN_FILE))

@@ -23,6 +23,14 @@ from understudy.runtime.terminal.screen import Screen
 from understudy.runtime.validation import faults_of
 
 
+class SecretOfFile(SecretStr):
+    """A secret that was read from a file, and the path of the file, for those who follow it."""
+
+    def __init__(self, secret: str, path: Path) -> None:
+        super().__init__(secret)
+        self.path = path
+
+
 class ProcessSettings(BaseSettings):
     """Base of each process's settings: environment variables under the class's prefix.
 
@@ -140,9 +148,11 @@ def _secrets_in_files(kind: type[ProcessSettings]) -> tuple[dict[str, Any], list
             faults.append(Fault(f"{variable}, {file_variable}", "both", accepted))
             continue
         try:
-            secrets[name] = read_secret(Path(path), variable=file_variable)
+            secret = read_secret(Path(path), variable=file_variable)
         except InvalidInputError as error:
             faults += error.faults
+        else:
+            secrets[name] = SecretOfFile(secret, Path(path))
     return secrets, faults
 
 

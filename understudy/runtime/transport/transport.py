@@ -12,6 +12,7 @@ from understudy.runtime.transport.protection import Protection, protection_of
 from understudy.runtime.transport.renewed_channel import RenewedChannel
 from understudy.runtime.transport.sockets import made_for_us_alone, require_own_socket, socket_of
 from understudy.runtime.transport.tls_files import FollowedFiles, TlsFiles, TlsMaterial
+from understudy.runtime.transport.tokens import Token, call_credentials
 
 Options = Sequence[tuple[str, int | str]]
 
@@ -35,13 +36,14 @@ class Transport:
             authority to trust.
         plaintext_allowed: whether plaintext may cross machines; each use is logged as a warning.
         asks_callers: whether servers demand a certificate of their callers, by `files.ca`.
-        token: goes with each call of a channel, to prove the name of the caller; over TLS only.
+        token: goes with each call of a channel, to prove the name of the caller; over TLS only. Of
+            a file, the content at the time of the call.
     """
 
     files: TlsFiles = TlsFiles()  # noqa: RUF009 - frozen
     plaintext_allowed: bool = False
     asks_callers: bool = False
-    token: str = field(default="", repr=False)
+    token: Token = field(default="", repr=False)
 
     def require(self, address: str, *, named: str) -> None:
         """Check an address before it is used, e.g. by a child process.
@@ -97,9 +99,10 @@ class Transport:
                 return channel
             return RenewedChannel(channel, lambda: require_own_socket(path, target))
         proof = () if proves is None else ((_NAME_TO_PROVE, proves),)
+        of_calls = self._call_credentials()
 
         def opened(read: TlsMaterial) -> grpc.aio.Channel:
-            credentials = self._channel_credentials(read)
+            credentials = _channel_credentials(read, of_calls)
             return grpc.aio.secure_channel(target, credentials, options=(*options, *proof))
 
         first = self.files.read()
@@ -116,6 +119,8 @@ class Transport:
     ) -> grpc.Channel:
         """Return a channel for threads, with the certificates of now: for the time of one command.
 
+        Its calls have the token that its file has then.
+
         Raises:
             InvalidInputError: see `open_channel`.
             UnavailableError: the socket at `target` belongs to another user.
@@ -124,7 +129,7 @@ class Transport:
             if (path := socket_of(target)) is not None:
                 require_own_socket(path, target)
             return grpc.insecure_channel(target, options=options)
-        credentials = self._channel_credentials(self.files.read())
+        credentials = _channel_credentials(self.files.read(), self._call_credentials())
         return grpc.secure_channel(target, credentials, options=options)
 
     def _bind(self, server: grpc.aio.Server, listen: str, protection: Protection) -> int:
@@ -149,13 +154,8 @@ class Transport:
             raise InvalidInputError([Fault("token", read, "a token and tls_ca")])
         return False
 
-    def _channel_credentials(self, read: TlsMaterial) -> grpc.ChannelCredentials:
-        credentials = grpc.ssl_channel_credentials(read.ca, read.key, read.certificate)
-        if not self.token:
-            return credentials
-        return grpc.composite_channel_credentials(
-            credentials, grpc.access_token_call_credentials(self.token)
-        )
+    def _call_credentials(self) -> grpc.CallCredentials | None:
+        return call_credentials(self.token) if self.token else None
 
     def _server_credentials(self) -> grpc.ServerCredentials:
         """Return credentials that follow the files: each handshake uses their present content.
@@ -191,6 +191,15 @@ class Transport:
         if protection is Protection.NONE:
             _log.warning("plaintext_across_machines", **{named: address})
         return protection
+
+
+def _channel_credentials(
+    read: TlsMaterial, of_calls: grpc.CallCredentials | None
+) -> grpc.ChannelCredentials:
+    credentials = grpc.ssl_channel_credentials(read.ca, read.key, read.certificate)
+    if of_calls is None:
+        return credentials
+    return grpc.composite_channel_credentials(credentials, of_calls)
 
 
 LOCAL = Transport()
