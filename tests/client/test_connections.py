@@ -15,7 +15,7 @@ from understudy.client import (
     AsyncScoringClient,
     CannotConnectError,
     ScoringClient,
-    tls_credentials,
+    TlsFiles,
 )
 
 UNIT = {"user": "u1"}
@@ -59,9 +59,9 @@ class Authority:
         )
         return certificate, self._folder / f"{name}.key"
 
-    def credentials_of(self, name: str, token: Callable[[], str]) -> grpc.ChannelCredentials:
+    def credentials_of(self, name: str, token: Callable[[], str]) -> TlsFiles:
         certificate, key = self.certificate_of(name)
-        return tls_credentials(roots=self.roots, certificate=certificate, key=key, token=token)
+        return TlsFiles(roots=self.roots, certificate=certificate, key=key, token=token)
 
     def _new_key(self, name: str) -> tuple[str | Path, ...]:
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -115,7 +115,7 @@ async def test_a_caller_without_trust_or_certificate_reads_that_it_cannot_connec
         served(ScriptedService(), credentials=server_credentials) as target,
         pytest.raises(CannotConnectError, match=f"cannot connect to {target}"),
     ):
-        await score(target, credentials=tls_credentials(roots=roots), timeout_s=0.5)
+        await score(target, credentials=TlsFiles(roots=roots), timeout_s=0.5)
 
 
 @both_clients
@@ -140,7 +140,21 @@ async def test_a_token_that_cannot_be_had_ends_the_call(
 @pytest.mark.parametrize("given", ["certificate", "key"])
 def test_a_certificate_without_its_key_is_refused(given: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"certificate and key: read only {given}; accepted: both"):
-        tls_credentials(**{given: tmp_path})  # type: ignore[arg-type] # one of the paths
+        TlsFiles(**{given: tmp_path})  # type: ignore[arg-type] # one of the paths
+
+
+def test_two_sources_of_a_token_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="token and token_file: read both"):
+        TlsFiles(token_file=tmp_path / "token", token=lambda: "t0ken")
+
+
+@pytest.mark.parametrize("client", [ScoringClient, AsyncScoringClient])
+def test_files_that_are_no_certificates_open_no_client(client: Any, tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_text("no certificate")
+
+    with pytest.raises(ValueError, match=r"roots\.pem.*accepted: PEM"):
+        client("localhost:1", credentials=TlsFiles(roots=roots))
 
 
 @both_clients

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -298,7 +298,8 @@ def test_calls_that_end_while_the_iterator_waits_keep_a_single_thread() -> None:
     source = WaitingSource()
     stub = EndingStub(source)
 
-    answers = list(ThreadedStream(source, lambda: "new").answers(stub, 120.0, ()))
+    stream = ThreadedStream(source, lambda: "new")
+    answers = list(stream.answers(lambda: nullcontext(stub), 120.0, ()))
 
     assert answers == []
     assert stub.stuck == [False] * 7

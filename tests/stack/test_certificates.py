@@ -7,7 +7,8 @@ import pytest
 
 from tests.runtime.transport.authorities import Authority
 from tests.stack.deployed import Deployed, open_deployed
-from understudy.client import AsyncScoringClient, ScoringError, tls_credentials
+from understudy.client import AsyncScoringClient, ScoringError
+from understudy.client import TlsFiles as ClientFiles
 from understudy.control.client import RegistryClient
 from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.deployments import DegradationLevel
@@ -23,7 +24,7 @@ HOST_ID = "host-a"
 
 async def score(deployed: Deployed, roots: Path | None) -> DegradationLevel:
     """Return the level of an answer, over a connection of its own."""
-    credentials = None if roots is None else tls_credentials(roots=roots)
+    credentials = None if roots is None else ClientFiles(roots=roots)
     router = deployed.stack.addresses.router
     async with AsyncScoringClient(router, timeout_s=60.0, credentials=credentials) as client:
         answer = await client.score("cancer", {"patient": deployed.units[0]})

@@ -12,7 +12,7 @@ from understudy.client.answers import (
     StreamAnswer,
 )
 from understudy.client.async_scoring_client import AsyncScoringClient
-from understudy.client.channels import Metadata, tls_credentials
+from understudy.client.channels import Metadata
 from understudy.client.error_details import Violation
 from understudy.client.errors import (
     AccessRefusedError,
@@ -30,6 +30,7 @@ from understudy.client.request_ids import new_request_id
 from understudy.client.request_values import Features, FeatureScalar
 from understudy.client.requests import BatchOptions, ScoreOptions, score_request
 from understudy.client.scoring_client import ScoringClient
+from understudy.client.tls_files import TlsFiles
 from understudy.client.unanswered import UnansweredError
 from understudy.scoring.v1.scoring_pb2 import (
     AppliedRule,
@@ -102,6 +103,7 @@ __all__ = [
     "ServedDigests",
     "StreamAnswer",
     "Timing",
+    "TlsFiles",
     "UnansweredError",
     "UnavailableError",
     "Violation",
@@ -109,5 +111,4 @@ __all__ = [
     "error_in",
     "new_request_id",
     "score_request",
-    "tls_credentials",
 ]

@@ -1,8 +1,8 @@
 """The client of the scoring service for asyncio; `ScoringClient` is the same for threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -18,6 +18,7 @@ from understudy.client.channels import (
     OUTCOMES_TIMEOUT_S,
     Metadata,
 )
+from understudy.client.connections import AsyncioConnections, Credentials, followed
 from understudy.client.errors import ScoringError, error_of
 from understudy.client.hedges import hedged_async
 from understudy.client.repeats import call_repeatedly_async
@@ -45,7 +46,7 @@ class AsyncScoringClient:
         target: str,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials | None = None,
         metadata: Metadata = (),
         interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
         hedge_after_s: float | None = None,
@@ -54,10 +55,11 @@ class AsyncScoringClient:
         self._target = target
         self._timeout_s = timeout_s
         self._metadata = tuple(metadata)
-        self._credentials = credentials
+        self._credentials = followed(credentials)
         self._interceptors = interceptors
         self._hedge_after_s = hedge_after_s
-        self._connection: _Connection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # of the first use
+        self._connections: AsyncioConnections[_Connection] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,8 +73,8 @@ class AsyncScoringClient:
         await self.close()
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.channel.close()
+        if self._connections is not None:
+            await self._connections.close()
 
     async def score(
         self,
@@ -91,7 +93,7 @@ class AsyncScoringClient:
             RuntimeError: another event loop has used this client.
         """
         request = score_request(model, entities, **options)
-        return ScoreAnswer(await self._call(self._connected().score, request, timeout_s, metadata))
+        return ScoreAnswer(await self._call(lambda each: each.score, request, timeout_s, metadata))
 
     async def score_batch(
         self,
@@ -105,7 +107,7 @@ class AsyncScoringClient:
         """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
         return BatchAnswer(
-            await self._call(self._connected().score_batch, request, timeout_s, metadata)
+            await self._call(lambda each: each.score_batch, request, timeout_s, metadata)
         )
 
     async def score_stream(
@@ -129,11 +131,12 @@ class AsyncScoringClient:
         stream = AsyncioStream(requests, new_request_id)
         sent = (*self._metadata, *metadata)
         try:
-            async with aclosing(stream.answers(self._connected().stub, timeout_s, sent)) as answers:
+            async with aclosing(stream.answers(self._stub, timeout_s, sent)) as answers:
                 async for answer in answers:
                     yield answer
         except grpc.RpcError as error:
-            raise self._error_of(error) from error
+            async with self._in_use() as connection:
+                raise self._error_of(error, connection) from error
 
     async def explain(
         self,
@@ -150,7 +153,7 @@ class AsyncScoringClient:
         """
         request = pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key"))
         answer: pb.ExplainAssignmentResponse = await self._call(
-            self._connected().stub.ExplainAssignment, request, timeout_s, metadata
+            lambda each: each.stub.ExplainAssignment, request, timeout_s, metadata
         )
         return answer
 
@@ -172,52 +175,66 @@ class AsyncScoringClient:
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
         answer = await self._call(
-            self._connected().stub.RecordOutcomes, request, timeout_s, metadata
+            lambda each: each.stub.RecordOutcomes, request, timeout_s, metadata
         )
         accepted: int = answer.accepted
         return accepted
 
     async def _call(
-        self, method: Any, request: object, timeout_s: float | None, metadata: Metadata
+        self,
+        method: Callable[["_Connection"], Any],
+        request: object,
+        timeout_s: float | None,
+        metadata: Metadata,
     ) -> Any:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            return await call_repeatedly_async(
-                method, request, limit_s, metadata=(*self._metadata, *metadata)
-            )
-        except grpc.RpcError as error:
-            raise self._error_of(error) from error
+        sent = (*self._metadata, *metadata)
+        async with self._in_use() as connection:
+            try:
+                return await call_repeatedly_async(
+                    method(connection), request, limit_s, metadata=sent
+                )
+            except grpc.RpcError as error:
+                raise self._error_of(error, connection) from error
 
-    def _error_of(self, failed: grpc.RpcError) -> ScoringError:
-        return error_of(failed, self._target, may_be_connected=self._may_be_connected)
+    @asynccontextmanager
+    async def _stub(self) -> AsyncIterator[Any]:
+        async with self._in_use() as connection:
+            yield connection.stub
 
-    def _may_be_connected(self) -> bool:
-        channel = self._connected().channel
-        return channel.get_state() is grpc.ChannelConnectivity.READY
-
-    def _connected(self) -> "_Connection":
-        """Return the connection of the running event loop.
+    def _in_use(self) -> AbstractAsyncContextManager["_Connection"]:
+        """Return the connection of the running event loop, for one call.
 
         grpc.aio binds a channel to the loop of its creation, and outside of any loop to one that never
         runs. So the first use opens it: a client may be the global of a module.
         """
         loop = asyncio.get_running_loop()
-        if self._connection is None:
-            self._connection = self._open(loop)
-        if self._connection.loop is not loop:
+        if self._connections is None:
+            self._connections = AsyncioConnections(self._credentials, self._open)
+            self._loop = loop
+        if self._loop is not loop:
             raise RuntimeError(
                 "another event loop has used this AsyncScoringClient; open a client in each loop"
             )
-        return self._connection
+        return self._connections.in_use()
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> "_Connection":
+    def _error_of(self, failed: grpc.RpcError, connection: "_Connection") -> ScoringError:
+        return error_of(
+            failed,
+            self._target,
+            may_be_connected=lambda: (
+                connection.channel.get_state() is grpc.ChannelConnectivity.READY
+            ),
+        )
+
+    def _open(self, credentials: grpc.ChannelCredentials | None) -> "_Connection":
         channel = (
             grpc.aio.insecure_channel(
                 self._target, CHANNEL_OPTIONS, interceptors=self._interceptors
             )
-            if self._credentials is None
+            if credentials is None
             else grpc.aio.secure_channel(
-                self._target, self._credentials, CHANNEL_OPTIONS, interceptors=self._interceptors
+                self._target, credentials, CHANNEL_OPTIONS, interceptors=self._interceptors
             )
         )
         stub: Any = scoring_pb2_grpc.ScoringServiceStub(channel)
@@ -225,14 +242,13 @@ class AsyncScoringClient:
         if self._hedge_after_s is not None:
             score = hedged_async(score, self._hedge_after_s)
             score_batch = hedged_async(score_batch, self._hedge_after_s)
-        return _Connection(loop, channel, stub, score, score_batch)
+        return _Connection(channel, stub, score, score_batch)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Connection:
     """A channel and its methods, bound to one event loop."""
 
-    loop: asyncio.AbstractEventLoop
     channel: grpc.aio.Channel
     stub: Any
     score: Any  # hedged if the client is

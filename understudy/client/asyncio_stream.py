@@ -1,7 +1,8 @@
 """A score stream for asyncio, over as many calls as necessary; see `unanswered`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import grpc
@@ -28,7 +29,10 @@ class AsyncioStream:
         self._failure: Exception | None = None  # raised by the caller's iterator
 
     async def answers(
-        self, stub: Any, timeout_s: float | None, metadata: Metadata
+        self,
+        connected: Callable[[], AbstractAsyncContextManager[Any]],
+        timeout_s: float | None,
+        metadata: Metadata,
     ) -> AsyncGenerator[StreamAnswer, None]:
         """Yield each answer, like `ThreadedStream.answers`."""
         patience = Patience(timeout_s)
@@ -36,6 +40,8 @@ class AsyncioStream:
         try:
             while True:
                 error: grpc.RpcError | None = None
+                held = AsyncExitStack()
+                stub = await held.enter_async_context(connected())
                 call = stub.ScoreStream(timeout=patience.left_s(), metadata=metadata)
                 sending = asyncio.ensure_future(self._send(call))
                 try:
@@ -50,6 +56,7 @@ class AsyncioStream:
                 finally:
                     call.cancel()
                     await _ended(sending)
+                    await held.aclose()
                 if self._is_exhausted and not self._unanswered:
                     break
                 pause_s = patience.after_call(error, is_awaiting=bool(self._unanswered))

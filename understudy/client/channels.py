@@ -2,9 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import grpc
 
@@ -50,50 +48,6 @@ CHANNEL_OPTIONS = (
 )
 
 
-def tls_credentials(
-    *,
-    roots: Path | None = None,
-    certificate: Path | None = None,
-    key: Path | None = None,
-    token: Callable[[], str] | None = None,
-) -> grpc.ChannelCredentials:
-    """Return credentials for a connection with TLS; files in PEM, read now.
-
-    Args:
-        roots: certificates of the authorities that may have signed the router's; by default gRPC's.
-        certificate: of the caller, with its chain, if the router demands one; with `key`.
-        key: private key of `certificate`.
-        token: returns the bearer token of a call, in a thread of gRPC. It should return quickly, so
-            keep the token until it expires.
-
-    Raises:
-        ValueError: only one of `certificate` and `key` is given.
-        OSError: a file cannot be read.
-    """
-    if (certificate is None) != (key is None):
-        given = "certificate" if key is None else "key"
-        raise ValueError(f"certificate and key: read only {given}; accepted: both or none")
-    channel = grpc.ssl_channel_credentials(_bytes_of(roots), _bytes_of(key), _bytes_of(certificate))
-    if token is None:
-        return channel
-    return grpc.composite_channel_credentials(
-        channel, grpc.metadata_call_credentials(_BearerToken(token))
-    )
-
-
-class _BearerToken(grpc.AuthMetadataPlugin):
-    def __init__(self, token: Callable[[], str]) -> None:
-        self._token = token
-
-    def __call__(self, _context: object, callback: Any) -> None:
-        try:
-            metadata = (("authorization", f"Bearer {self._token()}"),)
-        except Exception as error:  # noqa: BLE001 - gRPC ends the call with it
-            callback((), error)
-        else:
-            callback(metadata, None)
-
-
 def may_be_connected(channel: grpc.Channel) -> bool:
     """Return whether a channel for threads is connected; true if gRPC does not say in a second."""
     states: list[grpc.ChannelConnectivity] = []
@@ -107,7 +61,3 @@ def may_be_connected(channel: grpc.Channel) -> bool:
     is_told.wait(_MOST_WAIT_FOR_STATE_S)
     channel.unsubscribe(tell)
     return not states or states[-1] is grpc.ChannelConnectivity.READY
-
-
-def _bytes_of(path: Path | None) -> bytes | None:
-    return None if path is None else path.read_bytes()

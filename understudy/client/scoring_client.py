@@ -12,7 +12,9 @@ retry and the deadline allows it: without that time, the request itself is too l
 failures are raised at once, as the classes of `errors`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -27,6 +29,7 @@ from understudy.client.channels import (
     Metadata,
     may_be_connected,
 )
+from understudy.client.connections import Credentials, ThreadedConnections, followed
 from understudy.client.errors import ScoringError, error_of
 from understudy.client.hedges import hedged
 from understudy.client.repeats import call_repeatedly
@@ -54,7 +57,7 @@ class ScoringClient:
         target: str,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials | None = None,
         metadata: Metadata = (),
         interceptors: Sequence[Interceptor] = (),
         hedge_after_s: float | None = None,
@@ -64,29 +67,23 @@ class ScoringClient:
         Args:
             target: address of the router.
             timeout_s: bounds each call that has no limit of its own.
-            credentials: of a connection with TLS, see `tls_credentials`; None for plain text.
+            credentials: of a connection with TLS; `TlsFiles` are followed: the call after their
+                replacement goes over a new connection. None for plain text.
             metadata: sent with every call; names in lower case.
             interceptors: of gRPC, the first one outermost.
             hedge_after_s: sends Score and ScoreBatch once more if there is no answer after this
                 time, and takes the earlier one. Both may be logged, under one request id. None:
                 never.
+
+        Raises:
+            OSError, ValueError: the files cannot be used.
         """
         self._target = target
         self._timeout_s = timeout_s
         self._metadata = tuple(metadata)
-        self._channel = (
-            grpc.insecure_channel(target, CHANNEL_OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
-        )
-        self._stub = scoring_pb2_grpc.ScoringServiceStub(
-            grpc.intercept_channel(self._channel, *interceptors)
-        )
-        self._score: Any = self._stub.Score
-        self._score_batch: Any = self._stub.ScoreBatch
-        if hedge_after_s is not None:
-            self._score = hedged(self._score, hedge_after_s)
-            self._score_batch = hedged(self._score_batch, hedge_after_s)
+        self._interceptors = interceptors
+        self._hedge_after_s = hedge_after_s
+        self._connections = ThreadedConnections(followed(credentials), self._open)
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +97,7 @@ class ScoringClient:
         self.close()
 
     def close(self) -> None:
-        self._channel.close()
+        self._connections.close()
 
     def score(
         self,
@@ -118,7 +115,7 @@ class ScoringClient:
             TypeError, ValueError: as `score_request`.
         """
         request = score_request(model, entities, **options)
-        return ScoreAnswer(self._call(self._score, request, timeout_s, metadata))
+        return ScoreAnswer(self._call(lambda each: each.score, request, timeout_s, metadata))
 
     def score_batch(
         self,
@@ -131,7 +128,7 @@ class ScoringClient:
     ) -> BatchAnswer:
         """Score candidates in one call; see `BatchOptions`. Raises the errors of `score`."""
         request = batch_request(model, candidates, **options)
-        return BatchAnswer(self._call(self._score_batch, request, timeout_s, metadata))
+        return BatchAnswer(self._call(lambda each: each.score_batch, request, timeout_s, metadata))
 
     def score_stream(
         self,
@@ -155,7 +152,8 @@ class ScoringClient:
         try:
             yield from stream.answers(self._stub, timeout_s, (*self._metadata, *metadata))
         except grpc.RpcError as error:
-            raise self._error_of(error) from error
+            with self._connections.in_use() as connection:
+                raise self._error_of(error, connection) from error
 
     def explain(
         self,
@@ -172,7 +170,7 @@ class ScoringClient:
         """
         request = pb.ExplainAssignmentRequest(model=model, unit_key=id_text(unit_key, "unit_key"))
         answer: pb.ExplainAssignmentResponse = self._call(
-            self._stub.ExplainAssignment, request, timeout_s, metadata
+            lambda each: each.stub.ExplainAssignment, request, timeout_s, metadata
         )
         return answer
 
@@ -193,19 +191,54 @@ class ScoringClient:
             ScoringError: the call failed.
         """
         request = outcomes_request(model, labels, observed_at=observed_at)
-        accepted: int = self._call(self._stub.RecordOutcomes, request, timeout_s, metadata).accepted
+        answer = self._call(lambda each: each.stub.RecordOutcomes, request, timeout_s, metadata)
+        accepted: int = answer.accepted
         return accepted
 
     def _call(
-        self, method: Any, request: object, timeout_s: float | None, metadata: Metadata
+        self,
+        method: Callable[["_Connection"], Any],
+        request: object,
+        timeout_s: float | None,
+        metadata: Metadata,
     ) -> Any:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        try:
-            return call_repeatedly(method, request, limit_s, metadata=(*self._metadata, *metadata))
-        except grpc.RpcError as error:
-            raise self._error_of(error) from error
+        sent = (*self._metadata, *metadata)
+        with self._connections.in_use() as connection:
+            try:
+                return call_repeatedly(method(connection), request, limit_s, metadata=sent)
+            except grpc.RpcError as error:
+                raise self._error_of(error, connection) from error
 
-    def _error_of(self, failed: grpc.RpcError) -> ScoringError:
-        return error_of(
-            failed, self._target, may_be_connected=lambda: may_be_connected(self._channel)
+    @contextmanager
+    def _stub(self) -> Iterator[Any]:
+        with self._connections.in_use() as connection:
+            yield connection.stub
+
+    def _error_of(self, failed: grpc.RpcError, connection: "_Connection") -> ScoringError:
+        channel = connection.channel
+        return error_of(failed, self._target, may_be_connected=lambda: may_be_connected(channel))
+
+    def _open(self, credentials: grpc.ChannelCredentials | None) -> "_Connection":
+        channel = (
+            grpc.insecure_channel(self._target, CHANNEL_OPTIONS)
+            if credentials is None
+            else grpc.secure_channel(self._target, credentials, CHANNEL_OPTIONS)
         )
+        intercepted = grpc.intercept_channel(channel, *self._interceptors)
+        stub: Any = scoring_pb2_grpc.ScoringServiceStub(intercepted)
+        score, score_batch = stub.Score, stub.ScoreBatch
+        if self._hedge_after_s is not None:
+            score = hedged(score, self._hedge_after_s)
+            score_batch = hedged(score_batch, self._hedge_after_s)
+        return _Connection(channel, stub, score, score_batch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Connection:
+    """A channel and its methods."""
+
+    channel: grpc.Channel
+    stub: Any
+    score: Any  # hedged if the client is
+    score_batch: Any

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -30,9 +31,14 @@ class ThreadedStream:
         self._changed = threading.Condition(self._lock)  # the call has ended, or the reading has
 
     def answers(
-        self, stub: Any, timeout_s: float | None, metadata: Metadata
+        self,
+        connected: Callable[[], AbstractContextManager[Any]],
+        timeout_s: float | None,
+        metadata: Metadata,
     ) -> Iterator[StreamAnswer]:
         """Yield each answer, over as many calls as necessary.
+
+        `connected`: yields a stub for the time of one call.
 
         Raises:
             grpc.RpcError: a call failed and another would not help, or five consecutive calls
@@ -40,30 +46,35 @@ class ThreadedStream:
         """
         patience = Patience(timeout_s)
         while True:
-            error: grpc.RpcError | None = None
-            call = stub.ScoreStream(
-                self._begin_call(), timeout=patience.left_s(), metadata=metadata
-            )
-            try:
-                for answer in call:
-                    with self._lock:
-                        is_awaited = self._unanswered.remove(answer.request_id)
-                    if is_awaited:
-                        patience.has_progress = True
-                        yield StreamAnswer(answer)
-                    else:
-                        patience.last_stray = answer.error
-            except grpc.RpcError as caught:
-                error = caught
-            finally:
-                call.cancel()
-                self._end_call()
+            with connected() as stub:
+                error = yield from self._answers_of_one_call(stub, patience, metadata)
             if self._is_complete():
                 break
             # In the caller's thread, which waits for answers; bounded by _PAUSES_S and the stream's time.
             time.sleep(patience.after_call(error, is_awaiting=bool(self._unanswered)))
         if self._failure is not None:
             raise self._failure
+
+    def _answers_of_one_call(
+        self, stub: Any, patience: Patience, metadata: Metadata
+    ) -> Generator[StreamAnswer, None, grpc.RpcError | None]:
+        """Yield its answers; return the error with which it ended."""
+        call = stub.ScoreStream(self._begin_call(), timeout=patience.left_s(), metadata=metadata)
+        try:
+            for answer in call:
+                with self._lock:
+                    is_awaited = self._unanswered.remove(answer.request_id)
+                if is_awaited:
+                    patience.has_progress = True
+                    yield StreamAnswer(answer)
+                else:
+                    patience.last_stray = answer.error
+        except grpc.RpcError as caught:
+            return caught
+        finally:
+            call.cancel()
+            self._end_call()
+        return None
 
     def _is_complete(self) -> bool:
         with self._lock:
