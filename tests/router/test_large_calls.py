@@ -11,7 +11,7 @@ from router.calls.call import Arrival
 from router.decisions.priority import Priority
 from router.edge.score_batch import BatchReader
 from tests.router.samples import MODEL, deployment, spec
-from tests.router.world import World, open_world, two_arms
+from tests.router.world import World, awaited, open_world, two_arms
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError, NotFoundError
 from understudy.runtime.parsing_in_parts import Parted
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -190,6 +190,37 @@ async def test_a_part_has_few_candidates_however_small_they_are() -> None:
         parted = batches(world).open(request.SerializeToString())
 
     assert max(len(part.candidates) for part in parted.parts) <= 128
+
+
+async def test_live_calls_are_answered_while_the_most_candidates_are_read_and_scored() -> None:
+    most = 10_000
+    request = pb.ScoreBatchRequest(
+        model=MODEL,
+        candidate_entity="user",
+        candidates=[pb.Candidate(id=f"u{at % 60}", features=SOUND.features) for at in range(most)],
+    )
+    answered = answered_while_read = 0
+    async with open_world(most_candidates=most, most_batch_rows=256) as world:
+        await two_arms(world, challengers=())
+        reader = BatchReader(world.pipeline.admission, most_values=most, now_s=Ticking())
+
+        async def answer_large() -> bytes:
+            nonlocal answered_while_read
+            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            arrived = Arrival(answer, Priority.BATCH, world.now_s(), 5.0)
+            call = await reader.admit(reader.open(request.SerializeToString()), arrived)
+            answered_while_read = answered
+            call.live.submit(call)
+            return await answer
+
+        large = asyncio.ensure_future(answer_large())
+        while not large.done():
+            await awaited(world.submit("u5"))
+            answered += 1
+
+        assert len(pb.ScoreBatchResponse.FromString(await large).results) == most
+    assert answered_while_read >= 5  # in 39 turns
+    assert answered - answered_while_read >= most // 256
 
 
 NO_MESSAGE = b"\x0f"  # a wire type that does not exist
