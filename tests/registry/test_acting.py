@@ -1,9 +1,12 @@
 """The acting champion in the registry: reported by routers, kept, published."""
 
+import re
 from pathlib import Path
 
+from registry.cli.status_output import parts_of
 from tests.registry.operator import Operator, running_registry
 from understudy.control.report_wire import acting_from_wire
+from understudy.control.wire_values import timestamp
 from understudy.domain.acting import WithheldReason
 from understudy.domain.changes import DeployChampion, SetCanary
 from understudy.registry.v1 import registry_pb2 as pb
@@ -56,3 +59,28 @@ async def test_a_router_that_lags_behind_changes_nothing(deployer: Operator) -> 
 
     snapshot = await deployer.seen(lambda _: True)
     assert [(each.version, each.revision) for each in snapshot.acting] == [(1, 2)]
+
+
+def test_the_status_says_which_version_acts_and_why() -> None:
+    """With the last error of the declared champion's scorer."""
+    status = pb.GetStatusResponse(
+        deployments=[pb.Deployment(model="fraud", champion=1, standby=[3])],
+        acting=[
+            pb.ActingChampion(
+                model="fraud", version=3, because=WITHHELD_REASON_NOT_READY, since=timestamp(0)
+            )
+        ],
+        scorers=[
+            pb.ScorerProcess(ref=pb.VersionRef(model="fraud", number=1), last_error="no memory")
+        ],
+    )
+
+    declared, acting = (
+        parts_of(pb.VersionRef(model="fraud", number=number), status) for number in (1, 3)
+    )
+
+    assert declared == ["champion"]
+    assert acting[0] == "standby"
+    assert re.fullmatch(
+        r"acts as champion: @3 since 1970-01-01 .*, because @1 is not ready: no memory", acting[1]
+    )

@@ -103,6 +103,27 @@ async def test_a_scrape_shows_the_share_that_an_unready_challenger_lacks() -> No
     assert found["withheld_parts", (("model", MODEL),)] == 1
 
 
+@pytest.mark.parametrize(
+    ("ready", "acting", "because"),
+    [
+        ({1: ["one"], 3: ["three"]}, "1", ""),
+        ({3: ["three"]}, "3", "not_ready"),
+        ({}, "none", "not_ready"),
+    ],
+)
+async def test_a_scrape_names_the_acting_champion_and_why_it_is_not_the_declared_one(
+    ready: dict[int, list[str]], acting: str, because: str
+) -> None:
+    async with open_world() as world:
+        await world.deploy(deployment(standby=(3,)), ready=ready, specs=[spec(1), spec(3)])
+
+        found = await scraped(collector_of(world))
+
+    shown = (("acting", acting), ("because", because), ("declared", "1"), ("model", MODEL))
+    champions = {labels for name, labels in found if name == "acting_champion"}
+    assert champions == {shown}
+
+
 async def test_a_scrape_shows_that_the_registry_is_refused() -> None:
     belief = Belief()
     belief.take(snapshot_to_wire(Snapshot("ours", 1)))
