@@ -16,21 +16,33 @@ from tests.router.samples import MODEL, deployment, ready_processes, spec
 from tests.router.world import World, open_world, until
 from tests.virtual_time import SkippingLoop
 from understudy.domain.acting import WithheldReason
+from understudy.domain.deployments import Fallback
 from understudy.domain.errors import UnavailableError
 from understudy.domain.snapshots import News, ScorerHost, Snapshot
 from understudy.domain.versions import VersionRef
 from understudy.runtime.free_port import free_port
+from understudy.scoring.v1 import scoring_pb2 as pb
 
 SPECS = (spec(1), spec(2))
 DEPLOYED = deployment(champion=1, standby=(2,))
+NO_FALLBACK = Fallback()
+DECLARED = {pb.DEGRADATION_LEVEL_CONSTANT}
 ADDRESSES = ("a", "b", "c")
 LONGEST_PAUSE_S = 2.0  # between two questions to one scorer, and some
 
 
-def remembered(ready: dict[int, list[str]], *, sequence: int = 1) -> Snapshot:
+with_and_without_fallback = pytest.mark.parametrize(
+    "fallback", [NO_FALLBACK, Fallback(constant_score=0.25)], ids=["no fallback", "fallback"]
+)
+
+
+def remembered(
+    ready: dict[int, list[str]], *, sequence: int = 1, fallback: Fallback = NO_FALLBACK
+) -> Snapshot:
     """Return a state with scorers of a host that the registry has not heard of."""
     hosts = (ScorerHost("h", News.UNHEARD),)
-    return Snapshot("a test", sequence, (DEPLOYED,), SPECS, ready_processes(ready), hosts=hosts)
+    deployed = replace(DEPLOYED, fallback=fallback)
+    return Snapshot("a test", sequence, (deployed,), SPECS, ready_processes(ready), hosts=hosts)
 
 
 def gone_at(world: World, *addresses: str) -> None:
@@ -60,17 +72,23 @@ async def test_a_remembered_scorer_that_never_answered_gets_no_call() -> None:
 
 @pytest.mark.fault
 @pytest.mark.virtual_time
-async def test_a_scorer_of_another_artifact_gets_no_call_and_raises_the_alarm() -> None:
+@with_and_without_fallback
+async def test_a_scorer_of_another_artifact_gets_no_call_and_raises_the_alarm(
+    fallback: Fallback,
+) -> None:
     async with open_world() as world:
         for address in ("planted", "alone"):
             world.scorers[address] = FakeScorer(address)
             world.scorers[address].loaded = "f" * 64
         with capture_logs() as logs:
-            await world.models.apply(remembered({1: ["one", "planted"], 2: ["alone"]}))
+            await world.models.apply(
+                remembered({1: ["one", "planted"], 2: ["alone"]}, fallback=fallback)
+            )
 
         answers = [await world.score(f"u{index}") for index in range(20)]
 
         assert {answer.served_by.version for answer in answers} == {1}
+        assert not DECLARED & {answer.degradation.level for answer in answers}
         assert world.scorers["planted"].batches == world.scorers["alone"].batches == []
         assert {each.scorer.address for each in world.models.unproven()} == {"planted", "alone"}
         assert all(each.has_other_artifact for each in world.models.unproven())
@@ -138,9 +156,12 @@ async def test_a_version_registered_with_another_artifact_is_proven_anew() -> No
 
 @pytest.mark.fault
 @pytest.mark.virtual_time
-async def test_a_scorer_exchanged_behind_its_address_is_withheld_until_the_former_is_back() -> None:
+@with_and_without_fallback
+async def test_a_scorer_exchanged_behind_its_address_is_withheld_until_the_former_is_back(
+    fallback: Fallback,
+) -> None:
     async with open_world() as world:
-        await world.models.apply(remembered({1: ["one"], 2: ["two"]}))
+        await world.models.apply(remembered({1: ["one"], 2: ["two"]}, fallback=fallback))
         assert (await world.score("u1")).served_by.version == 1
         asked = world.scorers["one"].asked
 
@@ -149,7 +170,9 @@ async def test_a_scorer_exchanged_behind_its_address_is_withheld_until_the_forme
             answers = [await world.score(f"u{index}") for index in range(20)]
             await until(lambda: world.live().effective.champion == 2)
 
-        assert {answer.served_by.version for answer in answers} == {2}
+        declared = [each for each in answers if each.degradation.level in DECLARED]
+        assert len(declared) == (fallback != NO_FALLBACK), "the first call alone"
+        assert {each.served_by.version for each in answers if each not in declared} == {2}
         assert len(world.scorers["one"].batches) == 1
         assert world.scorers["one"].asked > asked
         assert world.live().effective.champion_withheld is WithheldReason.OTHER_ARTIFACT
