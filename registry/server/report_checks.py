@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Protocol
 
 from understudy.domain.belief import WatcherBelief
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
-from understudy.domain.placement import placement_faults
+from understudy.domain.placement import Placement, placement_faults
 from understudy.domain.reports import RouterReport, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerProcess
 from understudy.domain.versions import checked_model_name
@@ -19,15 +20,50 @@ _GREATEST_PORT = 65_535
 _A_NAME = f"1 to {LONGEST_NAME} printable characters"
 
 
-def checked_scorers_report(
-    report: ScorersReport, already_found: Iterable[Fault] = ()
-) -> ScorersReport:
+class ReportedScorer(Protocol):
+    """The facts of a scorer process that are checked, of a value as of a message."""
+
+    @property
+    def ref(self) -> "_Ref": ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def host_id(self) -> str: ...
+
+
+class ReportedModel(Protocol):
+    """The facts of one model in a router that are checked, of a value as of a message."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def revision(self) -> int: ...
+
+
+class _Ref(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+
+
+def checked_scorers_report(report: ScorersReport) -> ScorersReport:
     """Return the report as it may be published: sound, its error texts short and printable.
 
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    raise_any(chain(already_found, _scorers_faults(report)))
+    scorers = (
+        scorer_faults(each, f"processes[{index}]", report.host_id)
+        for index, each in enumerate(report.processes)
+    )
+    about_host = host_faults(report.host_id, report.belief, report.placement)
+    raise_any(chain(about_host, chain.from_iterable(scorers)))
+    return shown_scorers_report(report)
+
+
+def shown_scorers_report(report: ScorersReport) -> ScorersReport:
+    """Return a sound report with short and printable error texts, its processes under its host."""
     shown = (_shown_process(each) for each in report.processes)
     return replace(
         report,
@@ -36,15 +72,8 @@ def checked_scorers_report(
     )
 
 
-def checked_router_report(
-    report: RouterReport, already_found: Iterable[Fault] = ()
-) -> RouterReport:
-    """Return the report as it may be shown.
-
-    Raises:
-        InvalidInputError: with all faults, up to a limit.
-    """
-    raise_any(chain(already_found, _router_faults(report)))
+def shown_router_report(report: RouterReport) -> RouterReport:
+    """Return a sound report with short and printable texts."""
     models = tuple(
         replace(
             each,
@@ -54,6 +83,53 @@ def checked_router_report(
         for each in report.models
     )
     return replace(report, models=models, belief=_shown_belief(report.belief))
+
+
+def host_faults(
+    host_id: str, belief: WatcherBelief | None, placement: Placement
+) -> Iterator[Fault]:
+    """Yield the faults of a report about its host."""
+    yield from name_faults(host_id, "host_id")
+    yield from belief_faults(belief)
+    for fault in placement_faults(placement):
+        yield replace(fault, field=f"placement.{fault.field}")
+
+
+def scorer_faults(scorer: ReportedScorer, path: str, host_id: str) -> Iterator[Fault]:
+    """Yield the faults of one scorer process in a report of the host `host_id`."""
+    ref = scorer.ref
+    yield from _model_faults(ref.model, f"{path}.ref.model")
+    if ref.number < 1:
+        yield Fault(f"{path}.ref.number", str(ref.number), "a version number from 1")
+    if not _is_address(scorer.address):
+        accepted = f"unix:/PATH or HOST:PORT, at most {_LONGEST_ADDRESS} characters"
+        yield Fault(f"{path}.address", _shown(scorer.address), accepted)
+    if scorer.host_id not in {"", host_id}:
+        yield Fault(f"{path}.host_id", _shown(scorer.host_id), "the name of the reporting host")
+
+
+def model_state_faults(state: ReportedModel, path: str) -> Iterator[Fault]:
+    """Yield the faults of one model in a report of a router."""
+    yield from _model_faults(state.model, f"{path}.model")
+    if state.revision > _GREATEST_REVISION:
+        accepted = f"at most {_GREATEST_REVISION}"
+        yield Fault(f"{path}.revision", str(state.revision), accepted)
+
+
+def belief_faults(belief: WatcherBelief | None) -> Iterator[Fault]:
+    """Yield the faults of a watcher's report on the states that it was sent."""
+    if belief is None:
+        return
+    if belief.lineage is not None:
+        yield from name_faults(belief.lineage, "belief.lineage")
+    if belief.refusal is not None:
+        yield from name_faults(belief.refusal.lineage, "belief.refusal.lineage")
+
+
+def name_faults(text: str, field: str) -> Iterator[Fault]:
+    """Yield the fault of a text that cannot name a router, a host or a lineage."""
+    if not _is_name(text):
+        yield Fault(field, _shown(text), _A_NAME)
 
 
 def checked_name(text: str, field: str) -> str:
@@ -81,50 +157,6 @@ def _shown_process(process: ScorerProcess) -> ScorerProcess:
     if process.last_error is None:
         return process
     return replace(process, last_error=_shown_text(process.last_error))
-
-
-def _scorers_faults(report: ScorersReport) -> Iterator[Fault]:
-    if not _is_name(report.host_id):
-        yield Fault("host_id", _shown(report.host_id), _A_NAME)
-    yield from _belief_faults(report.belief)
-    for fault in placement_faults(report.placement):
-        yield replace(fault, field=f"placement.{fault.field}")
-    for index, process in enumerate(report.processes):
-        path = f"processes[{index}]"
-        yield from _process_faults(process, path)
-        if process.host_id not in {"", report.host_id}:
-            yield Fault(
-                f"{path}.host_id", _shown(process.host_id), "the name of the reporting host"
-            )
-
-
-def _process_faults(process: ScorerProcess, path: str) -> Iterator[Fault]:
-    yield from _model_faults(process.ref.model, f"{path}.ref.model")
-    if process.ref.number < 1:
-        yield Fault(f"{path}.ref.number", str(process.ref.number), "a version number from 1")
-    if not _is_address(process.address):
-        accepted = f"unix:/PATH or HOST:PORT, at most {_LONGEST_ADDRESS} characters"
-        yield Fault(f"{path}.address", _shown(process.address), accepted)
-
-
-def _router_faults(report: RouterReport) -> Iterator[Fault]:
-    if not _is_name(report.router_id):
-        yield Fault("router_id", _shown(report.router_id), _A_NAME)
-    yield from _belief_faults(report.belief)
-    for index, state in enumerate(report.models):
-        yield from _model_faults(state.model, f"models[{index}].model")
-        if state.revision > _GREATEST_REVISION:
-            accepted = f"at most {_GREATEST_REVISION}"
-            yield Fault(f"models[{index}].revision", str(state.revision), accepted)
-
-
-def _belief_faults(belief: WatcherBelief | None) -> Iterator[Fault]:
-    if belief is None:
-        return
-    if belief.lineage is not None and not _is_name(belief.lineage):
-        yield Fault("belief.lineage", _shown(belief.lineage), _A_NAME)
-    if belief.refusal is not None and not _is_name(belief.refusal.lineage):
-        yield Fault("belief.refusal.lineage", _shown(belief.refusal.lineage), _A_NAME)
 
 
 def _model_faults(name: str, path: str) -> Iterable[Fault]:

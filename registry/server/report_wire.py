@@ -5,7 +5,15 @@ from typing import Any
 
 from registry.server.observed import Heard
 from registry.server.received_reports import ReportForm
-from registry.server.report_checks import checked_router_report, checked_scorers_report
+from registry.server.report_checks import (
+    belief_faults,
+    host_faults,
+    model_state_faults,
+    name_faults,
+    scorer_faults,
+    shown_router_report,
+    shown_scorers_report,
+)
 from understudy.control.report_wire import (
     belief_from_wire,
     belief_to_wire,
@@ -22,16 +30,18 @@ from understudy.control.wire_enums import (
     WITHHELD_REASON_OF,
 )
 from understudy.control.wire_values import time_faults, timestamp, value_or_none
-from understudy.domain.errors import Fault
+from understudy.domain.errors import Fault, raise_any
 from understudy.domain.instants import unix_ns
 from understudy.domain.placement import MOST_LABELS, MOST_PLACED_MODELS
 from understudy.domain.reports import RouterReport, ScorersReport
 from understudy.registry.v1 import registry_pb2 as pb
-from understudy.runtime.parsing import RequestForm
+from understudy.runtime.parsing import MOST_FIELDS, RequestForm
 
 _MOST_PROCESSES = 256  # in one report
 _MOST_MODELS = 1_000  # of a router
 _MOST_SHARES = 100
+# A smaller report cannot have more fields; the entries of its parts are checked in any case.
+_UNCOUNTED_BYTES = 2 * MOST_FIELDS
 # Counting ends at these numbers: a report may be refused as often as it is sent.
 REPORT_FORMS: tuple[ReportForm[Any], ...] = (
     ReportForm(
@@ -42,12 +52,17 @@ REPORT_FORMS: tuple[ReportForm[Any], ...] = (
                 "placement.models": MOST_PLACED_MODELS,
                 "placement.labels": MOST_LABELS,
             },
+            uncounted_bytes=_UNCOUNTED_BYTES,
         ),
         "processes",
         _MOST_PROCESSES,
     ),
     ReportForm(
-        RequestForm(pb.ReportRouterRequest, {"models": _MOST_MODELS}), "models", _MOST_MODELS
+        RequestForm(
+            pb.ReportRouterRequest, {"models": _MOST_MODELS}, uncounted_bytes=_UNCOUNTED_BYTES
+        ),
+        "models",
+        _MOST_MODELS,
     ),
 )
 _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
@@ -56,45 +71,35 @@ _STATES = ", ".join(f"SCORER_STATE_{state.name}" for state in STATE_OF.values())
 def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
     """Return the report in a form to publish.
 
+    Its faults are sought in the message: no values are made of a report that is refused.
+
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    faults = [
-        fault
-        for index, process in enumerate(message.processes)
-        for fault in _process_faults(process, f"processes[{index}]")
-    ]
-    faults += _belief_faults(message)
-    read = _without_faults(message) if faults else message
+    raise_any(_scorers_faults(message))
     report = ScorersReport(
-        read.host_id,
-        tuple(scorer_from_wire(each) for each in read.processes),
-        belief_from_wire(read),
-        placement_from_wire(read.placement),
+        message.host_id,
+        tuple(scorer_from_wire(each) for each in message.processes),
+        belief_from_wire(message),
+        placement_from_wire(message.placement),
     )
-    return checked_scorers_report(report, faults)
+    return shown_scorers_report(report)
 
 
 def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
-    """Return the report in a form to show.
+    """Return the report in a form to show; as `scorers_report_from_wire`.
 
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    faults = [
-        fault
-        for index, state in enumerate(message.models)
-        for fault in _state_faults(state, f"models[{index}]")
-    ]
-    faults += _belief_faults(message)
-    read = _without_parts(message) if faults else message
+    raise_any(_router_faults(message))
     report = RouterReport(
-        read.router_id,
-        tuple(model_state_from_wire(each) for each in read.models),
-        belief_from_wire(read),
-        value_or_none(read, "sequence"),
+        message.router_id,
+        tuple(model_state_from_wire(each) for each in message.models),
+        belief_from_wire(message),
+        value_or_none(message, "sequence"),
     )
-    return checked_router_report(report, faults)
+    return shown_router_report(report)
 
 
 def router_to_wire(heard: Heard[RouterReport], model: str | None) -> pb.ObservedRouter:
@@ -113,52 +118,42 @@ def router_to_wire(heard: Heard[RouterReport], model: str | None) -> pb.Observed
     )
 
 
-def _process_faults(process: pb.ScorerProcess, path: str) -> Iterator[Fault]:
-    if process.state not in STATE_OF:
-        yield Fault(f"{path}.state", str(process.state), _STATES)
-    yield from time_faults(process.started_at, f"{path}.started_at")
-
-
-def _without_faults(message: pb.ReportScorersRequest) -> pb.ReportScorersRequest:
-    """Return a readable copy; it is refused anyway, together with its other faults."""
-    copy = pb.ReportScorersRequest()
-    copy.CopyFrom(message)
-    for process in copy.processes:
+def _scorers_faults(message: pb.ReportScorersRequest) -> Iterator[Fault]:
+    yield from _belief_faults(message)
+    yield from host_faults(message.host_id, None, placement_from_wire(message.placement))
+    for index, process in enumerate(message.processes):
+        path = f"processes[{index}]"
         if process.state not in STATE_OF:
-            process.state = pb.SCORER_STATE_STARTING
-        process.ClearField("started_at")
-    copy.ClearField("belief")
-    return copy
+            yield Fault(f"{path}.state", str(process.state), _STATES)
+        if process.HasField("started_at"):
+            yield from time_faults(process.started_at, f"{path}.started_at")
+        yield from scorer_faults(process, path, message.host_id)
 
 
-def _without_parts(message: pb.ReportRouterRequest) -> pb.ReportRouterRequest:
-    """Return a readable copy; it is refused anyway, together with its other faults."""
-    copy = pb.ReportRouterRequest()
-    copy.CopyFrom(message)
-    for state in copy.models:
-        del state.effective[:]
-        del state.withheld[:]
-    copy.ClearField("belief")
-    return copy
+def _router_faults(message: pb.ReportRouterRequest) -> Iterator[Fault]:
+    yield from _belief_faults(message)
+    yield from name_faults(message.router_id, "router_id")
+    for index, state in enumerate(message.models):
+        yield from _state_faults(state, f"models[{index}]")
 
 
 def _belief_faults(message: pb.ReportScorersRequest | pb.ReportRouterRequest) -> Iterator[Fault]:
     refusal = message.belief.refusal
     if message.belief.HasField("refusal") and refusal.reason not in REFUSAL_REASON_OF:
         yield Fault("belief.refusal.reason", str(refusal.reason), "a known reason")
+    else:
+        yield from belief_faults(belief_from_wire(message))
 
 
 def _state_faults(state: pb.RouterModelState, path: str) -> Iterator[Fault]:
-    yield from _too_many(f"{path}.effective", len(state.effective), _MOST_SHARES)
-    yield from _too_many(f"{path}.withheld", len(state.withheld), _MOST_SHARES)
-    yield from _too_many(f"{path}.unservable", len(state.unservable), _MOST_SHARES)
-    for index, part in enumerate(state.withheld[:_MOST_SHARES]):
-        if part.arm not in ARM_OF:
-            yield Fault(f"{path}.withheld[{index}].arm", str(part.arm), "a known arm")
-        if part.reason not in WITHHELD_REASON_OF:
-            yield Fault(f"{path}.withheld[{index}].reason", str(part.reason), "a known reason")
-
-
-def _too_many(field: str, count: int, most: int) -> Iterator[Fault]:
-    if count > most:
-        yield Fault(field, str(count), f"at most {most}")
+    withheld = state.withheld
+    parts = ("effective", len(state.effective)), ("withheld", len(withheld))
+    for part, count in (*parts, ("unservable", len(state.unservable))):
+        if count > _MOST_SHARES:
+            yield Fault(f"{path}.{part}", str(count), f"at most {_MOST_SHARES}")
+    for index, each in enumerate(withheld[:_MOST_SHARES] if withheld else ()):
+        if each.arm not in ARM_OF:
+            yield Fault(f"{path}.withheld[{index}].arm", str(each.arm), "a known arm")
+        if each.reason not in WITHHELD_REASON_OF:
+            yield Fault(f"{path}.withheld[{index}].reason", str(each.reason), "a known reason")
+    yield from model_state_faults(state, path)

@@ -1,16 +1,21 @@
 """Checks of the reports of hosts and routers on arrival, because they reach everyone else."""
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from registry.server.report_wire import router_report_from_wire, scorers_report_from_wire
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
 from understudy.client.error_details import details_of
+from understudy.control.report_wire import model_state_from_wire, scorer_from_wire
+from understudy.domain.errors import InvalidInputError
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2
 
@@ -107,6 +112,44 @@ async def test_all_faults_are_named_at_once_up_to_a_limit(operator: Operator) ->
     # Of at most 20 faults, text and details name those that fit into the trailers of a call.
     named = str(many.details()).count("accepted")
     assert 5 <= named <= len(details_of(many).violations) <= 20
+
+
+@pytest.mark.parametrize("sound", [0, 255])
+def test_no_value_is_made_of_a_report_that_is_refused(sound: int) -> None:
+    """Of a report whose last scorer is faulty the values were made, and its faults sought in them."""
+    report = pb.ReportScorersRequest(
+        host_id="host-1", processes=[*sound_report().processes] * sound + [pb.ScorerProcess()]
+    )
+    made = calls_of(scorer_from_wire, lambda: refused(scorers_report_from_wire, report))
+    state = pb.RouterModelState(model="fraud", revision=1)
+    routers = pb.ReportRouterRequest(
+        router_id="r", models=[state] * sound + [pb.RouterModelState()]
+    )
+    made += calls_of(model_state_from_wire, lambda: refused(router_report_from_wire, routers))
+
+    assert made == 0
+
+
+def refused(read: Callable[[Any], object], report: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        read(report)
+
+
+def calls_of(function: Callable[..., object], act: Callable[[], None]) -> int:
+    """Return how often `act` calls `function`."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code is function.__code__
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return calls
 
 
 async def test_more_processes_than_a_host_runs_are_refused(operator: Operator) -> None:

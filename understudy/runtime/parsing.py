@@ -57,13 +57,22 @@ class RequestForm(Generic[MessageT]):
         most_entries: Mapping[str, int] = _NO_BOUNDS,
         *,
         most_fields: int = MOST_FIELDS,
+        uncounted_bytes: int = UNCOUNTED_BYTES,
     ) -> None:
-        """`most_entries`: by path, over all parents; other paths have `MOST_ENTRIES`.
+        """Prepare to count.
+
+        Args:
+            kind: of the message.
+            most_entries: by path, over all parents; other paths have `MOST_ENTRIES`.
+            most_fields: of all kinds.
+            uncounted_bytes: size up to which a message is parsed at once; its reader checks the
+                numbers of entries then.
 
         Raises:
             ValueError: a path is not a repeated or map field of `kind`, or `kind` contains itself.
         """
         self.kind = kind
+        self._uncounted_bytes = uncounted_bytes
         self.bounds = _bounds(kind.DESCRIPTOR, most_entries, most_fields)
 
     def read(self, received: bytes) -> MessageT:
@@ -72,7 +81,7 @@ class RequestForm(Generic[MessageT]):
         Raises:
             InvalidInputError: it has too many values, or the bytes are not a message of this kind.
         """
-        if len(received) > UNCOUNTED_BYTES:
+        if len(received) > self._uncounted_bytes:
             self.check_counts(received)
         try:
             return self.kind.FromString(received)
