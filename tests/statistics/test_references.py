@@ -1,4 +1,4 @@
-"""Every public statistic against scipy or scikit-learn, and statsmodels where it is installed.
+"""Every public statistic against scipy or scikit-learn, or the recorded numbers of statsmodels.
 
 A new function of `understudy/statistics` fails here until it has a counterpart, or the reason for
 having none. The rows are of one unit each: for independent rows the libraries have formulas.
@@ -6,6 +6,7 @@ having none. The rows are of one unit each: for independent rows the libraries h
 
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 import understudy.statistics
+from tests.statistics import statsmodels_numbers
 from understudy.statistics.arms import arm_auc, arm_mean, arm_share
 from understudy.statistics.calibration import calibration_of
 from understudy.statistics.class_curves import class_curves
@@ -408,40 +410,32 @@ def test_a_statistic_equals_its_counterpart(name: str, seed: int) -> None:
 
 
 def test_statistics_equal_those_of_statsmodels() -> None:
-    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
-    proportion = pytest.importorskip("statsmodels.stats.proportion")
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
-    weightstats = pytest.importorskip("statsmodels.stats.weightstats")
-    data = drawn(3)
-    was, would_be = data.decisions
-    table = metrics.confusion_matrix(was, would_be)
-
-    flips = decision_flips(data.champion, data.shadow, threshold=THRESHOLD, units=ALONE)
-    arms = arm_mean(*arms_of(data.champion, data.shadow), confidence=0.95)
-    exact = exact_interval(17 / 80, 80, confidence=0.95)
-    wilson = [
-        Interval(*proportion.proportion_confint(*each, method="wilson"))
-        for each in ((17, 80), (30, 90))
+    theirs = json.loads(statsmodels_numbers.FILE.read_text())
+    champion, shadow = np.array(theirs["champion"]), np.array(theirs["shadow"])
+    wilson = theirs["wilson_interval_17_of_80"], theirs["wilson_interval_30_of_90"]
+    one, two = (Interval(*each) for each in wilson)
+    number = np.arange(ROWS)
+    slices = [
+        Slice("fifth", str(each), number % statsmodels_numbers.FIFTHS == each)
+        for each in range(statsmodels_numbers.FIFTHS)
     ]
-    between = difference_interval((17 / 80, wilson[0]), (30 / 90, wilson[1]))
-    slices = [Slice("half", str(each), np.arange(ROWS) % 2 == each) for each in range(2)]
-    found = find_differences(slices, data.shadow - data.champion, ALONE, is_against_rest=False)
 
-    welch = weightstats.CompareMeans.from_data(data.shadow[CUT:], data.champion[:CUT])
-    newcombe = proportion.confint_proportions_2indep(
-        30, 90, 17, 80, method="newcomb", compare="diff"
-    )
-    raw = [each.p_value for each in found.findings]
-    for ours, theirs in (
-        (flips.p_value, tables.mcnemar(table, exact=True).pvalue),
-        (ends(arms.difference), welch.tconfint_diff(usevar="unequal")),
-        (ends(exact), proportion.proportion_confint(17, 80, method="beta")),
-        (ends(between), newcombe),
-        (
-            [each.adjusted_p for each in found.findings],
-            multitest.multipletests(raw, method="fdr_by")[1],
-        ),
+    flips = decision_flips(champion, shadow, threshold=THRESHOLD, units=ALONE)
+    arms = arm_mean(*arms_of(champion, shadow), confidence=0.95)
+    paired = mean_scores(champion, shadow, units=ALONE)
+    between = difference_interval((17 / 80, one), (30 / 90, two))
+    found = find_differences(slices, shadow - champion, ALONE, is_against_rest=False).findings
+    by_fifth = sorted(found, key=lambda each: each.value)
+
+    for ours, name in (
+        (flips.p_value, "mcnemar_exact_p"),
+        (ends(arms.difference), "welch_interval"),
+        (ends(paired.difference), "paired_interval"),
+        (ends(exact_interval(17 / 80, 80, confidence=0.95)), "exact_interval_17_of_80"),
+        (ends(between), "newcombe_interval_30_of_90_less_17_of_80"),
+        ([each.p_value for each in by_fifth], "p_of_fifths"),
+        ([each.adjusted_p for each in by_fifth], "adjusted_p_of_fifths"),
     ):
         np.testing.assert_allclose(
-            np.array(ours, float), np.array(theirs, float), rtol=1e-9, atol=1e-9
+            np.array(ours, float), np.array(theirs[name], float), rtol=1e-9, atol=1e-9, err_msg=name
         )
