@@ -13,6 +13,7 @@ from understudy.statistics.units import PART_ROWS, Floats, Units, effective_unit
 
 RELIABILITY_BINS = 10
 CLIPPED_BY = 1e-5  # float32 rounds sums of probabilities by less
+_EDGES = np.linspace(0, 1, RELIABILITY_BINS + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,12 @@ def _bin(
     place: int, of_groups: Floats, score_sum: float, units_per_row: float, confidence: float
 ) -> ReliabilityBin:
     """Return a bin from its negatives and positives by group, shape (groups, 2)."""
-    edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
     totals, sizes = of_groups.sum(axis=0), of_groups.sum(axis=1)
     rows = float(totals.sum())
     left = totals - of_groups
     return ReliabilityBin(
-        lower=float(edges[place]),
-        upper=float(edges[place + 1]),
+        lower=float(_EDGES[place]),
+        upper=float(_EDGES[place + 1]),
         rows=int(rows),
         mean_score=float(score_sum / rows),
         positive_share=share_without_groups(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from understudy.domain.margins import Costs
 from understudy.statistics.intervals import share_interval
@@ -126,8 +126,9 @@ def mcnemar(net: Iterable[Floats], *, flips: int, is_single: bool) -> float | No
         squares += float(part @ part)
     if is_single:
         to_positive = round((flips + total) / 2)
-        return float(stats.binomtest(to_positive, flips).pvalue)
-    return float(stats.chi2.sf(total**2 / squares, 1)) if squares > 0 else 1.0
+        fewer = min(to_positive, flips - to_positive)
+        return min(1.0, 2 * float(special.bdtr(fewer, flips, 0.5)))  # both tails are alike
+    return float(special.chdtrc(1, total**2 / squares)) if squares > 0 else 1.0
 
 
 def decision_quality(

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from understudy.statistics.intervals import Interval, difference_interval, interval_of
 from understudy.statistics.measures import Number, number_of
@@ -176,7 +176,7 @@ def area_interval(
     modelled = _modelled_variance(area, positives, negatives)
     shrink = max(1.0, variance / modelled) if modelled > 0 else 1.0
     sizes = positives / shrink, negatives / shrink
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(special.ndtri((1 + confidence) / 2))
 
     def excess(other: float) -> float:
         return abs(other - area) - z * sqrt(_modelled_variance(other, *sizes))

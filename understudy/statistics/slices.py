@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from understudy.statistics.intervals import interval_of
 from understudy.statistics.measures import Number, number_of
@@ -125,4 +125,4 @@ def _p_value(estimate: Estimate) -> float:
     if not estimate.variance or estimate.value is None:
         return 1.0 if not estimate.value else 0.0
     distance = abs(estimate.value) / sqrt(estimate.variance)
-    return float(2 * stats.t.sf(distance, max(estimate.effective_units - 1, 1.0)))
+    return float(2 * special.stdtr(max(estimate.effective_units - 1, 1.0), -distance))
