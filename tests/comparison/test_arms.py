@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn import metrics
 from typer.testing import CliRunner
 
 from stack.__main__ import app
@@ -16,6 +17,7 @@ from understudy.comparison.plan import Plan
 from understudy.comparison.render.arm_texts import arm_facts
 from understudy.domain.errors import InconclusiveError, InvalidInputError
 from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.domain.margins import Costs, Margins, Measure
 from understudy.logs.batches import LogBatch, ScoreBatchLog
 from understudy.logs.writer import LogWriter, WriterLimits
 from understudy.runtime import exit_codes
@@ -41,7 +43,10 @@ def live(seats: NDArray[np.bool_], scores: Floats, **given: object) -> ScoreBatc
 
 
 def measure(report: ArmReport, name: str) -> ArmMeasure:
-    return report.comparison.measures[name]
+    """Return a measure; of decisions, that at the threshold that acts."""
+    comparison = report.comparison
+    acting = comparison.decisions[0].measures if comparison.decisions else {}
+    return {**comparison.measures, **acting}[name]
 
 
 def test_the_numbers_are_those_of_the_rows_of_each_arm(tmp_path: Path) -> None:
@@ -69,6 +74,71 @@ def test_the_numbers_are_those_of_the_rows_of_each_arm(tmp_path: Path) -> None:
     ):
         assert measure(report, name).challenger.estimate == pytest.approx(value, rel=1e-9)
     assert report.comparison.refusals == ()
+
+
+def test_decisions_are_judged_at_each_threshold_and_the_verdict_at_the_first(
+    tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(5)
+    seats = random.random(900) < 0.1
+    labels = (random.random(900) < 0.4).astype(np.float64)
+    scores = np.clip(0.3 * labels + random.random(900) * 0.7, 0, 1)
+    root = written(tmp_path, live(seats, scores), outcome_batch(list(labels)))
+    margins = Margins.of_sizes(Measure.RECALL, {Measure.RECALL: 0.01, Measure.COST: 0.01})
+    plan = Plan(threshold=0.5, other_thresholds=(0.3, 0.8), costs=Costs(1.0, 20.0), margins=margins)
+
+    report = compare_live_arms(root, Question("fraud"), plan)
+
+    found = report.comparison.decisions
+    assert [(each.threshold, each.acts) for each in found] == [
+        (0.5, True),
+        (0.3, False),
+        (0.8, False),
+    ]
+    for each in found:
+        for is_arm, side in ((~seats, "champion"), (seats, "challenger")):
+            alarm, true = scores[is_arm] >= each.threshold, labels[is_arm] == 1
+            matrix = metrics.confusion_matrix(true, alarm)
+            for name, value in (
+                ("share of positive decisions", alarm.mean()),
+                ("recall", metrics.recall_score(true, alarm)),
+                ("precision", metrics.precision_score(true, alarm)),
+                ("false positive rate", matrix[0, 1] / matrix[0].sum()),
+                ("cost per row", (matrix[0, 1] + 20 * matrix[1, 0]) / true.size),
+            ):
+                number = getattr(each.measures[name], side)
+                assert number.estimate == pytest.approx(value, rel=1e-9), name
+                assert number.lower <= value <= number.upper
+        welch = stats.ttest_ind(
+            scores[seats] >= each.threshold, scores[~seats] >= each.threshold, equal_var=False
+        ).confidence_interval(0.95)
+        difference = each.measures["share of positive decisions"].difference
+        assert (difference.lower, difference.upper) == pytest.approx(tuple(welch), rel=1e-9)
+    assert report.verdict is not None
+    assert report.verdict.threshold == 0.5
+    recall = next(each for each in report.verdict.judged if each.measure is Measure.RECALL)
+    assert recall.difference == found[0].measures["recall"].difference.estimate
+
+
+def test_rows_without_a_finite_score_are_counted_and_many_refuse_a_conclusion(
+    tmp_path: Path,
+) -> None:
+    seats = np.arange(400) % 10 == 0
+    scores = np.linspace(0, 1, 400)
+    scores[np.flatnonzero(seats)[:8]] = [np.nan, np.inf] * 4
+    root = written(tmp_path, live(seats, scores))
+
+    report = compare_live_arms(root, Question("fraud"))
+
+    assert (report.champion.not_finite, report.challenger.not_finite) == (0, 8)
+    assert (report.challenger.rows, report.champion.rows) == (32, 360)
+    told = (
+        "80.0% of the rows of the challenger's arm have a finite score; at least 90.0% are needed"
+    )
+    assert report.comparison.refusals == (told,)
+    assert (
+        compare_live_arms(root, Question("fraud"), Plan(least_kept=0.7)).comparison.refusals == ()
+    )
 
 
 def test_a_unit_counts_for_its_arm_whichever_version_answers(tmp_path: Path) -> None:
@@ -174,7 +244,7 @@ def test_a_log_without_a_challenger_is_inconclusive(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["--arms", "--shadow", "3"], "shadow: read 3"),
-        (["--challenger", "8", "--least-kept", "0.5"], "least_kept: read 0.5"),
+        (["--challenger", "8", "--slice", "hour"], "slice: read ['hour']"),
     ],
 )
 def test_options_of_shadows_are_refused_for_arms(

@@ -141,7 +141,7 @@ def test_the_latest_report_of_an_outcome_wins_and_conflicts_are_counted(write: W
     report = compare(log_dir, Question("fraud"))
 
     census = report.outcomes
-    assert (census.matched, census.unmatched_pairs) == (3, 1)
+    assert (census.matched, census.unmatched) == (3, 1)
     assert (census.duplicates, census.conflicting) == (2, 1)
     calibration = classes_of(report).calibration
     assert calibration is not None

@@ -125,13 +125,6 @@ def test_decisions_are_shown_at_each_threshold_and_the_verdict_holds_for_the_fir
         assert shown.count(title) == 2  # with outcomes, and without
 
 
-def test_arms_take_a_single_threshold(run: Run) -> None:
-    code, _, told = run("--model", "equal", "--arms", "--threshold", "0.5", "--threshold", "0.7")
-
-    assert code == exit_codes.USAGE
-    assert "threshold: read [0.5, 0.7]" in told
-
-
 def test_rows_that_were_lost_by_their_score_allow_no_conclusion(run: Run, margins: Path) -> None:
     code, shown, told = run("--model", "lossy")
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from understudy.comparison.compare import shown_of
 from understudy.comparison.decisions.verdict import Outcome, Verdict, verdict_of
-from understudy.comparison.evidence.arm_sums import COLUMNS
-from understudy.comparison.evidence.arms import ArmCensus, ArmEvidence, ScoredOutcomes
+from understudy.comparison.evidence.arm_rows import NO_ROWS, ArmEvidence, AssignedRows
 from understudy.comparison.evidence.rows import PairedRows, SentRows
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.arms import compare_arms
@@ -325,25 +324,31 @@ def equal_arms(seed: int) -> ArmEvidence:
     random = np.random.default_rng(seed)
     units = 1_000
     latent, own, first = random.random(units), random.normal(0, 0.2, units), random.random(units)
-    sums = np.zeros((units, 2 * len(COLUMNS)))
-    place = {name: at for at, name in enumerate(COLUMNS)}
-    steps, seen = [], np.zeros(units, np.bool_)
+    unit, is_challenger, assigned_bp, score, steps = [], [], [], [], []
+    seen = np.zeros(units, np.bool_)
     for weight, level in ((0.1, 0.2), (0.25, 0.4), (0.5, 0.7)):
-        is_challenger = latent < weight
+        in_challenger = latent < weight
         rows = np.where(first < 0.4 + weight, random.geometric(0.3, units), 0)
-        score = rows * (level + own) + np.sqrt(rows) * random.normal(0, 0.1, units)
-        for start, side, chance in (
-            (0, ~is_challenger, 1 - weight),
-            (len(COLUMNS), is_challenger, weight),
-        ):
-            sums[:, start + place["rows"]] += np.where(side, rows, 0)
-            sums[:, start + place["weight"]] += np.where(side, rows / chance, 0)
-            sums[:, start + place["score"]] += np.where(side, score / chance, 0)
+        of_row = np.repeat(np.arange(units), rows)
+        unit.append(of_row)
+        is_challenger.append(in_challenger[of_row])
+        weight_bp = round(weight * 10_000)
+        assigned_bp.append(np.where(in_challenger[of_row], weight_bp, 10_000 - weight_bp))
+        score.append(level + own[of_row] + random.normal(0, 0.1, of_row.size))
         new = (rows > 0) & ~seen
-        hits = int((new & is_challenger).sum())
+        hits = int((new & in_challenger).sum())
         steps.append(StepOfUnits(int(new.sum()) - hits, hits, weight))
         seen |= new
-    nothing = np.zeros(0)
-    census = ArmCensus(units, units, units, 0, 0, 0)
-    outcomes = ScoredOutcomes(nothing.astype(np.bool_), nothing, nothing, nothing.astype(np.int64))
-    return ArmEvidence(census, census, (), tuple(steps), 0, sums, outcomes)
+    order = np.argsort(np.concatenate(unit), kind="stable")
+    nothing = np.zeros(order.size)
+    rows_of_arms = AssignedRows(
+        is_challenger=np.concatenate(is_challenger)[order],
+        assigned_bp=np.concatenate(assigned_bp)[order].astype(np.uint16),
+        score=np.concatenate(score)[order],
+        label=np.full(order.size, np.nan),
+        level=nothing.astype(np.uint8),
+        total_us=nothing.astype(np.uint32),
+        day=nothing.astype(np.int32),
+        unit=np.concatenate(unit)[order],
+    )
+    return ArmEvidence(NO_ROWS, NO_ROWS, (), tuple(steps), 0, rows_of_arms)

@@ -66,7 +66,8 @@ def shown(log_dir: Path, model: str) -> Iterator[str]:
         yield from (row[0] for row in rows)
     arms = compare_live_arms(log_dir, Question(model), PLAN)
     yield from (name for name, _ in arm_texts.arm_facts(arms))
-    yield from (row[0] for row in arm_texts.measure_rows(arms))
+    for _, of_arms in arm_texts.measure_tables(arms):
+        yield from (row[0] for row in of_arms)
 
 
 def test_each_line_of_a_report_has_its_words(log_dir: Path) -> None:

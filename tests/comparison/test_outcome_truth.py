@@ -247,7 +247,7 @@ def test_an_outcome_belongs_to_the_latest_use_before_it(
 
     report = compare(desk.logs, Question("fraud"))
 
-    assert (report.outcomes.matched, report.outcomes.unmatched_pairs) == (matched, 1)
+    assert (report.outcomes.matched, report.outcomes.unmatched) == (matched, 1)
     assert _brier(report) == (1.0 if seen_us < DAY_US else 0.75**2)
 
 
@@ -259,7 +259,7 @@ def test_a_use_that_was_not_mirrored_takes_its_outcome(tmp_path: Path) -> None:
 
     outcomes = compare(desk.logs, Question("fraud")).outcomes
 
-    assert (outcomes.matched, outcomes.unmatched_pairs) == (0, 2)
+    assert (outcomes.matched, outcomes.unmatched) == (0, 2)
 
 
 def test_one_id_for_several_units_takes_no_outcome(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from understudy.comparison.decisions.own_version import NoiseKind
 from understudy.comparison.decisions.verdict import Outcome
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.plan import Plan
-from understudy.comparison.render.arm_texts import arm_facts, measure_rows
+from understudy.comparison.render.arm_texts import arm_facts, measure_tables
 from understudy.domain.errors import InconclusiveError
 from understudy.domain.margins import Margin, Margins, Measure
 from understudy.logs.batches import LogBatch
@@ -63,7 +63,7 @@ def test_an_own_arm_is_the_noise_of_assignment_beside_a_challenger(tmp_path: Pat
     noise = measure(report, "mean score, A/A")
     assert noise == measure(own, "mean score")
     assert noise.difference.estimate == pytest.approx(0.0, abs=0.02)
-    assert "mean score, A/A" in {row[0] for row in measure_rows(report)}
+    assert "mean score, A/A" in {row[0] for _, rows in measure_tables(report) for row in rows}
     assert (own.pair.challenger, own.pair.champion) == (7, 7)
     assert own.noise_kind is NoiseKind.ASSIGNMENT
     assert own.verdict is not None

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from understudy.statistics.arms import ArmMeasure, arm_mean, arm_share
+from understudy.statistics.arms import (
+    ArmEstimates,
+    ArmMeasure,
+    OfBothArms,
+    arm_estimates,
+    arm_mean,
+    arm_share,
+)
 from understudy.statistics.sample_ratio import FALSE_ALARM, StepOfUnits, sample_ratios
 from understudy.statistics.units import Floats, OfTotals, UnitSums, ratio
 
@@ -33,12 +40,16 @@ def of_arms(champion: Floats, challenger: Floats) -> UnitSums:
     return UnitSums.of(sums)
 
 
+def estimates_of(sums: UnitSums) -> ArmEstimates:
+    return arm_estimates(sums, [OfBothArms(side(0), side(2))])[0]
+
+
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 60), fewer=st.integers(2, 20))
 def test_single_rows_give_the_interval_of_welch(seed: int, rows: int, fewer: int) -> None:
     random = np.random.default_rng(seed)
     champion, challenger = random.normal(0, 1, rows), random.normal(0.2, 3, fewer)
 
-    found = arm_mean(of_arms(champion, challenger), side(0), side(2), confidence=0.9)
+    found = arm_mean(estimates_of(of_arms(champion, challenger)), confidence=0.9)
 
     expected = stats.ttest_ind(challenger, champion, equal_var=False).confidence_interval(0.9)
     ends = (found.difference.lower, found.difference.upper)
@@ -46,7 +57,7 @@ def test_single_rows_give_the_interval_of_welch(seed: int, rows: int, fewer: int
 
 
 def test_an_arm_of_one_unit_has_a_difference_without_an_interval() -> None:
-    found = arm_mean(of_arms(np.arange(9.0), np.array([2.0])), side(0), side(2), confidence=0.95)
+    found = arm_mean(estimates_of(of_arms(np.arange(9.0), np.array([2.0]))), confidence=0.95)
 
     assert found.difference.estimate == pytest.approx(-2.0)
     assert (found.difference.lower, found.difference.why) == (None, "all its rows are of one unit")
@@ -55,7 +66,7 @@ def test_an_arm_of_one_unit_has_a_difference_without_an_interval() -> None:
 def test_a_share_that_neither_arm_has_still_has_a_width() -> None:
     sums = of_arms(np.zeros(400), np.zeros(40))
 
-    found = arm_share(sums, side(0), side(2), rows=(400, 40), confidence=0.95)
+    found = arm_share(estimates_of(sums), rows=(400, 40), confidence=0.95)
 
     assert found.difference.upper == pytest.approx(1 - 0.025 ** (1 / 40), rel=1e-6)
     assert found.difference.lower is not None
@@ -75,7 +86,7 @@ def drifting(seed: int) -> ArmMeasure:
         for start, is_side, chance in ((0, ~is_challenger, 1 - weight), (2, is_challenger, weight)):
             sums[:, start] += np.where(is_side, rows / chance, 0)
             sums[:, start + 1] += np.where(is_side, values / chance, 0)
-    return arm_mean(UnitSums.of(sums), side(0), side(2), confidence=0.95)
+    return arm_mean(estimates_of(UnitSums.of(sums)), confidence=0.95)
 
 
 def test_a_shift_between_steps_of_the_weight_is_no_difference_of_arms() -> None:

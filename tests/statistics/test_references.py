@@ -21,7 +21,14 @@ from sklearn.calibration import calibration_curve
 
 import understudy.statistics
 from tests.statistics import statsmodels_numbers
-from understudy.statistics.arms import arm_auc, arm_mean, arm_share
+from understudy.statistics.arms import (
+    ArmEstimates,
+    OfBothArms,
+    arm_auc,
+    arm_estimates,
+    arm_mean,
+    arm_share,
+)
 from understudy.statistics.calibration import calibration_of
 from understudy.statistics.class_curves import class_curves
 from understudy.statistics.decisions import decision_flips, decision_quality, mcnemar
@@ -102,8 +109,8 @@ def sums_of(data: Data) -> UnitSums:
     return ALONE.sums(lambda rows: (data.champion[rows], data.shadow[rows]))
 
 
-def arms_of(first: Floats, second: Floats) -> tuple[UnitSums, OfTotals, OfTotals]:
-    """Return the sums of two arms side by side, as the comparison has them, and both means."""
+def arms_of(first: Floats, second: Floats) -> ArmEstimates:
+    """Return both means of two arms, from sums side by side as the comparison has them."""
     sums = np.zeros((ROWS, 4))
     sums[:CUT, :2] = np.column_stack([np.ones(CUT), first[:CUT]])
     sums[CUT:, 2:] = np.column_stack([np.ones(ROWS - CUT), second[CUT:]])
@@ -114,11 +121,11 @@ def arms_of(first: Floats, second: Floats) -> tuple[UnitSums, OfTotals, OfTotals
             lambda per_unit: per_unit[:, start],
         )
 
-    return UnitSums.of(sums), mean(0), mean(2)
+    return arm_estimates(UnitSums.of(sums), [OfBothArms(mean(0), mean(2))])[0]
 
 
 def of_arm_mean(data: Data) -> Pairs:
-    found = arm_mean(*arms_of(data.champion, data.shadow), confidence=0.95)
+    found = arm_mean(arms_of(data.champion, data.shadow), confidence=0.95)
     welch = stats.ttest_ind(data.shadow[CUT:], data.champion[:CUT], equal_var=False)
     yield ends(found.difference), of_ttest(welch)
     yield ends(found.champion), of_ttest(stats.ttest_1samp(data.champion[:CUT], 0))
@@ -127,7 +134,7 @@ def of_arm_mean(data: Data) -> Pairs:
 def of_arm_share(data: Data) -> Pairs:
     was, would_be = data.decisions
     rows = float(CUT), float(ROWS - CUT)
-    found = arm_share(*arms_of(was, would_be), rows=rows, confidence=0.95)
+    found = arm_share(arms_of(was, would_be), rows=rows, confidence=0.95)
     welch = stats.ttest_ind(would_be[CUT:], was[:CUT], equal_var=False)
     yield ends(found.difference), of_ttest(welch)
 
@@ -331,6 +338,7 @@ def of_jackknife(data: Data) -> Pairs:
 
 
 REFERENCES: dict[str, Callable[[Data], Pairs]] = {
+    "arms.arm_estimates": of_arm_mean,
     "arms.arm_mean": of_arm_mean,
     "arms.arm_share": of_arm_share,
     "arms.arm_auc": of_arm_auc,
@@ -421,7 +429,7 @@ def test_statistics_equal_those_of_statsmodels() -> None:
     ]
 
     flips = decision_flips(champion, shadow, threshold=THRESHOLD, units=ALONE)
-    arms = arm_mean(*arms_of(champion, shadow), confidence=0.95)
+    arms = arm_mean(arms_of(champion, shadow), confidence=0.95)
     paired = mean_scores(champion, shadow, units=ALONE)
     between = difference_interval((17 / 80, one), (30 / 90, two))
     found = find_differences(slices, shadow - champion, ALONE, is_against_rest=False).findings

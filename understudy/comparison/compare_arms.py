@@ -1,28 +1,21 @@
 """Comparison of live champion and challenger, from the score log."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from understudy.comparison.decisions.own_version import NoiseKind, is_own, statement_of
 from understudy.comparison.decisions.verdict import Verdict
-from understudy.comparison.evidence.arms import (
-    ArmCensus,
-    ArmPair,
-    Step,
-    arm_pairs,
-    read_arms,
-    require_arms,
-)
+from understudy.comparison.evidence.arm_pairs import arm_pairs, require_arms
+from understudy.comparison.evidence.arm_rows import ArmCensus, ArmPair, Step
+from understudy.comparison.evidence.arms import read_arms
 from understudy.comparison.evidence.engine import MEMORY_LIMIT, Engine
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
-from understudy.comparison.sections.arms import ArmComparison, compare_arms
+from understudy.comparison.sections.arms import ArmComparison, beside, compare_arms
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
-from understudy.statistics.arms import ArmMeasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +62,10 @@ def compare_live_arms(
         forms = unit_forms(
             log_dir, LogKind.SCORE, question.model, first_at=pair.first_at, last_at=pair.last_at
         )
-        evidence = read_arms(reader, question, pair, threshold=plan.threshold)
-        noise = _noise_of_assignment(reader, question, pair, plan)
+        own = _own_arm(reader, question, pair, plan)
+        evidence = read_arms(reader, question, pair)
     found, kind = compare_arms(evidence, plan), NoiseKind.ASSIGNMENT
+    of_own = () if own is None else tuple(f"A/A arm: {each}" for each in own.refusals)
     return ArmReport(
         question=question,
         pair=pair,
@@ -79,33 +73,22 @@ def compare_live_arms(
         champion=evidence.champion,
         challenger=evidence.challenger,
         steps=evidence.steps,
-        comparison=replace(found, measures={**found.measures, **noise.measures}),
+        comparison=found if own is None else beside(found, own),
         noise_kind=kind if is_own(pair) else None,
         warnings=(
             *statement_of(pair, kind),
-            *noise.warnings,
+            *of_own,
             *warnings_of(forms, reader.left_out),
         ),
         verdict=verdict_by(plan, found.judged, found.refusals),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnArm:
-    """The A/A arm beside a challenger: its measures under names of their own, and its faults."""
+def _own_arm(engine: Engine, question: Question, pair: ArmPair, plan: Plan) -> ArmComparison | None:
+    """Return the A/A arm of the same champion, whose rows `pair` never contains; None: there is none.
 
-    measures: Mapping[str, ArmMeasure] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-def _noise_of_assignment(engine: Engine, question: Question, pair: ArmPair, plan: Plan) -> _OwnArm:
-    """Return the A/A arm of the same champion, which the measures of `pair` never contain."""
+    Its rows are let go before those of the pair are read.
+    """
     own = replace(question, challenger=pair.champion, champion=pair.champion)
     pairs = () if is_own(pair) else arm_pairs(engine, own)
-    if not pairs:
-        return _OwnArm()
-    found = compare_arms(read_arms(engine, own, pairs[0], threshold=plan.threshold), plan)
-    return _OwnArm(
-        {f"{name}, A/A": measure for name, measure in found.measures.items()},
-        tuple(f"A/A arm: {refusal}" for refusal in found.refusals),
-    )
+    return compare_arms(read_arms(engine, own, pairs[0]), plan) if pairs else None

@@ -6,6 +6,7 @@ sums, Hajek 1971). So each arm stands for all units in all periods, although its
 a shift of traffic between periods of different weights is no difference of arms.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from understudy.statistics.intervals import (
@@ -28,43 +29,72 @@ class ArmMeasure:
     estimate: Estimate  # of the difference, for intervals of other kinds
 
 
-def arm_mean(
-    sums: UnitSums, champion: OfTotals, challenger: OfTotals, *, confidence: float
-) -> ArmMeasure:
+@dataclass(frozen=True, slots=True)
+class OfBothArms:
+    """A measure of each arm as a function of totals, of which the arms have columns of their own."""
+
+    champion: OfTotals
+    challenger: OfTotals
+
+
+@dataclass(frozen=True, slots=True)
+class ArmEstimates:
+    """A measure of each arm, and challenger minus champion."""
+
+    champion: Estimate
+    challenger: Estimate
+    difference: Estimate
+
+
+def arm_estimates(sums: UnitSums, measures: Sequence[OfBothArms]) -> list[ArmEstimates]:
+    """Estimate several measures of both arms from sums over units, weighted by inverse chance.
+
+    The degrees of freedom of a difference are those of Welch and Satterthwaite, so that a small
+    arm of few units is not hidden by a large one.
+    """
+    asked = [
+        each
+        for of in measures
+        for each in (of.champion, of.challenger, difference_of(of.champion, of.challenger))
+    ]
+    found = jackknives(sums, asked)
+    are_apart = _are_apart(sums, measures)
+    return [
+        _with_difference(*found[3 * place : 3 * place + 3], are_apart=are_apart[place])
+        for place in range(len(measures))
+    ]
+
+
+def arm_mean(estimates: ArmEstimates, *, confidence: float) -> ArmMeasure:
     """Return a measure that is no share, e.g. a mean score, of both arms.
 
-    The degrees of freedom of the difference are those of Welch and Satterthwaite, so that a small
-    arm of few units is not hidden by a large one.
-
     Args:
-        sums: of columns over units, weighted by inverse chance.
-        champion: the measure of the champion's arm.
-        challenger: the same of the challenger's.
+        estimates: of the measure.
         confidence: coverage of each interval, in (0, 1).
     """
-    *estimates, difference = _estimates(sums, champion, challenger)
-    one, two = (number_of(each, interval_of(each, confidence=confidence)) for each in estimates)
-    interval = interval_of(difference, confidence=confidence)
-    return ArmMeasure(one, two, number_of(difference, interval), difference)
+    one, two, difference = (
+        number_of(each, interval_of(each, confidence=confidence))
+        for each in (estimates.champion, estimates.challenger, estimates.difference)
+    )
+    return ArmMeasure(one, two, difference, estimates.difference)
 
 
 def arm_share(
-    sums: UnitSums,
-    champion: OfTotals,
-    challenger: OfTotals,
-    *,
-    rows: tuple[float, float],
-    confidence: float,
+    estimates: ArmEstimates, *, rows: tuple[float, float], confidence: float
 ) -> ArmMeasure:
-    """Return a share of rows, e.g. of degraded ones, of both arms; the arguments of `arm_mean`.
+    """Return a share of rows, e.g. of degraded ones, of both arms.
 
-    `rows` are those that the share of the champion's arm, and of the challenger's, is over. With
-    few units, or without a variance, the interval of the difference is recovered from those of
-    both shares.
+    With few units, or without a variance, the interval of the difference is recovered from those
+    of both shares.
+
+    Args:
+        estimates: of the share.
+        rows: that the share of the champion's arm, and of the challenger's, is over.
+        confidence: coverage of each interval, in (0, 1).
     """
     numbers, sides = [], []
-    *estimates, difference = _estimates(sums, champion, challenger)
-    for estimate, count in zip(estimates, rows, strict=True):
+    difference = estimates.difference
+    for estimate, count in zip((estimates.champion, estimates.challenger), rows, strict=True):
         interval = share_interval(estimate, rows=count, confidence=confidence)
         numbers.append(number_of(estimate, interval))
         sides.append((estimate.value, interval))
@@ -100,22 +130,28 @@ def arm_auc(champion: tuple[Estimate, Number], challenger: tuple[Estimate, Numbe
     return ArmMeasure(of_one, of_two, number_of(estimate, found), estimate)
 
 
-def _estimates(
-    sums: UnitSums, champion: OfTotals, challenger: OfTotals
-) -> tuple[Estimate, Estimate, Estimate]:
-    """Return the measure of both arms, and the difference."""
-    measures = [champion, challenger, difference_of(champion, challenger)]
-    one, two, found = jackknives(sums, measures)
+def _are_apart(sums: UnitSums, measures: Sequence[OfBothArms]) -> list[bool]:
+    """Return for each measure whether no unit counts in both arms."""
+    are_apart = [True] * len(measures)
+    for part in sums.parts():
+        for place, of in enumerate(measures):
+            if are_apart[place]:
+                both = of.champion.weights(part) * of.challenger.weights(part)
+                are_apart[place] = not both.any()
+    return are_apart
+
+
+def _with_difference(
+    one: Estimate, two: Estimate, found: Estimate, *, are_apart: bool
+) -> ArmEstimates:
     units = _welch_units(one, two)
     if found.value is None or units is None:
         why = next((each.why for each in (one, two) if each.why), found.why)
-        return one, two, Estimate(found.value, None, 0.0, why)
+        return ArmEstimates(one, two, Estimate(found.value, None, 0.0, why))
     variance = found.variance
-    if not any(
-        (champion.weights(part) * challenger.weights(part)).any() for part in sums.parts()
-    ):  # no unit changed its arm
+    if are_apart:
         variance = (one.variance or 0.0) + (two.variance or 0.0)
-    return one, two, Estimate(found.value, variance, units, found.why)
+    return ArmEstimates(one, two, Estimate(found.value, variance, units, found.why))
 
 
 def _welch_units(one: Estimate, two: Estimate) -> float | None:

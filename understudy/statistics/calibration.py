@@ -82,7 +82,7 @@ def calibration_of(
         truth = labels[rows].astype(np.float64)
         one, two = np.clip(champion[rows], 0, 1), np.clip(shadow[rows], 0, 1)
         squares = (one - truth) ** 2, (two - truth) ** 2
-        return *squares, _log_losses(truth, one), _log_losses(truth, two)
+        return *squares, log_losses(truth, one), log_losses(truth, two)
 
     sums = units.sums(columns)
     return Calibration(
@@ -93,7 +93,13 @@ def calibration_of(
     )
 
 
-def _log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithmic loss of each row, in nats; a certainty counts as LEAST_PROBABILITY.
+
+    Args:
+        truth: 0 or 1 per row, shape (n,).
+        scores: in [0, 1], shape (n,).
+    """
     safe = np.clip(scores, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     losses: NDArray[np.float64] = -(truth * np.log(safe) + (1 - truth) * np.log1p(-safe))
     return losses

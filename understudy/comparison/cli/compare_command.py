@@ -92,7 +92,7 @@ def compare(
     least_kept: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="share of sent rows without which nothing is concluded [0.9]"
+            min=0, max=1, help="share of rows with a score, below which nothing is concluded [0.9]"
         ),
     ] = None,
     confidence: Annotated[
@@ -113,7 +113,7 @@ def compare(
 
     is_of_arms = arms or challenger is not None
     if is_of_arms:
-        _refuse_options_of_shadows(shadow, least_kept, slices, threshold)
+        _refuse_options_of_shadows(shadow, slices)
     if slices_file is not None and not slices:
         raise InvalidInputError.of("slices", read=slices_file, accepted="at least one --slice too")
     now = datetime.now(UTC)
@@ -206,20 +206,13 @@ def _margins_on_record(registry: str | None, model: str) -> "MarginsOf":
     return written
 
 
-def _refuse_options_of_shadows(
-    shadow: int | None,
-    least_kept: float | None,
-    slices: Sequence[str] | None,
-    thresholds: Sequence[float] | None,
-) -> None:
-    given = {"shadow": shadow, "least_kept": least_kept, "slice": slices or None}
+def _refuse_options_of_shadows(shadow: int | None, slices: Sequence[str] | None) -> None:
+    given = {"shadow": shadow, "slice": slices or None}
     faults = [
         Fault(name, str(value), "no such option for arms, or neither --arms nor --challenger")
         for name, value in given.items()
         if value is not None
     ]
-    if len(thresholds or ()) > 1:
-        faults.append(Fault("threshold", str(thresholds), "one for arms: that which acts"))
     if faults:
         raise InvalidInputError(faults)
 

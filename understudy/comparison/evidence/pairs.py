@@ -1,13 +1,12 @@
 """The rows in the logs that were sent to a shadow, with their outcomes where known."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from understudy.comparison.evidence.engine import Engine
+from understudy.comparison.evidence.ordered_rows import DAY, UNIT, arrays_of, read_ordered
 from understudy.comparison.evidence.rows import (
     Evidence,
     Latency,
@@ -21,10 +20,13 @@ from understudy.comparison.evidence.rows import (
 from understudy.comparison.evidence.uses import (
     ASKED,
     KEYS,
+    OF_OUTCOME,
     REPORTED_AGAIN,
     TRUTH,
     USES,
     asked_again,
+    keep_uses,
+    outcome_census,
     repeated,
 )
 from understudy.comparison.evidence.version_pairs import question_parameters
@@ -59,44 +61,23 @@ def read_evidence(engine: Engine, question: Question, pair: VersionPair) -> Evid
     )
 
 
-def keep_uses(engine: Engine, question: Question, rows_asked_again: str) -> None:
-    """Keep the tables `uses`, `asked_again` and `reported_again` of `logged` and `repeated`."""
-    engine.keep("uses", USES, {"model": question.model, "since": question.since})
-    engine.keep("asked_again", rows_asked_again, {})
-    engine.keep("reported_again", REPORTED_AGAIN, {"model": question.model})
-
-
-def arrays_of(table: pa.Table) -> dict[str, NDArray[Any]]:
-    """Return the columns of a table by name."""
-    return {name: table[name].to_numpy() for name in table.column_names}
-
-
 def _sent_rows(engine: Engine) -> tuple[PairedRows, NDArray[np.bool_]]:
-    """Return the rows that were sent, ordered by unit, and whether each was lost.
-
-    They are read a part at a time into their final arrays.
-    """
+    """Return the rows that were sent, ordered by unit, and whether each was lost."""
     count = engine.rows(_SENT_COUNT)[0]["rows"]
-    champion, shadow, label = (np.empty(count) for _ in range(3))
-    unit, day = np.empty(count, np.int32), np.empty(count, np.int32)
-    is_lost = np.empty(count, np.bool_)
-    before, number, start = (0, 0), -1, 0
-    for batch in engine.batches(_SENT):
-        end = start + batch.num_rows
-        for name, column in (
-            ("champion", champion),
-            ("shadow", shadow),
-            ("label", label),
-            ("day", day),
-            ("is_lost", is_lost),
-        ):
-            column[start:end] = batch[name].to_numpy(zero_copy_only=False)
-        high, low = (batch[name].to_numpy() for name in ("unit_high", "unit_low"))
-        is_new = (np.diff(high, prepend=high[:1]) != 0) | (np.diff(low, prepend=low[:1]) != 0)
-        is_new[:1] = number < 0 or before != (int(high[0]), int(low[0]))
-        unit[start:end] = number + np.cumsum(is_new)
-        before, number, start = (int(high[-1]), int(low[-1])), int(unit[end - 1]), end
-    return PairedRows(champion, shadow, unit, label, day), is_lost
+    found = read_ordered(
+        engine,
+        _SENT,
+        count,
+        {
+            "champion": np.float64,
+            "shadow": np.float64,
+            "label": np.float64,
+            "day": np.int32,
+            "is_lost": np.bool_,
+        },
+    )
+    is_lost = found.pop("is_lost")
+    return PairedRows(**found), is_lost
 
 
 def _latencies(engine: Engine, chosen: dict[str, object], pair: VersionPair) -> tuple[Latency, ...]:
@@ -126,21 +107,11 @@ _ASKED_AGAIN = asked_again(
     ", status", "at_utc DESC, champion_score, shadow_score", counted="usable"
 )
 
-# The outcome of a row that is too young is left out: those that have arrived are not typical.
 _PAIRED = f"""
-    WITH rows AS (
-        SELECT asked.*, reports, conflicts, observed_at_utc, label,
-               rows_of_use > 1 AND candidate = 0 AS is_of_several_units,
-               coalesce(at_utc >= $matured_before::TIMESTAMP, false) AS is_immature
-        FROM {ASKED} AS asked LEFT JOIN truth USING (id, use)
-        WHERE usable AND rank = 1
-    )
     SELECT id, use, candidate, unit, at_utc, champion_score AS champion, shadow_score AS shadow,
-           CASE WHEN candidate = 0 AND NOT is_of_several_units AND NOT is_immature
-                THEN label END AS label,
-           reports, conflicts, observed_at_utc < at_utc AS is_observed_before,
-           is_of_several_units, is_immature
-    FROM rows
+           {OF_OUTCOME}
+    FROM {ASKED} AS asked LEFT JOIN truth USING (id, use)
+    WHERE usable AND rank = 1
 """  # noqa: S608 - as above
 
 # Per request and candidate: lost, if no row of it can be compared. The champion's score is known.
@@ -158,7 +129,7 @@ _LOST = f"""
 
 _SENT_COUNT = "SELECT (SELECT count(*) FROM paired) + (SELECT count(*) FROM lost) AS rows"
 
-_SENT = """
+_SENT = f"""
     WITH sent AS (
         SELECT unit, id, use, candidate, champion, shadow, label, at_utc, false AS is_lost FROM paired
         UNION ALL
@@ -166,10 +137,9 @@ _SENT = """
     )
     SELECT champion, coalesce(shadow, 'nan'::DOUBLE) AS shadow,
            coalesce(label, 'nan'::DOUBLE) AS label,
-           datediff('day', DATE '1970-01-01', at_utc::DATE)::INTEGER AS day, is_lost,
-           (unit >> 64)::UBIGINT AS unit_high, (unit & 18446744073709551615)::UBIGINT AS unit_low
+           {DAY}, is_lost, {UNIT}
     FROM sent ORDER BY unit, id, use, candidate
-"""
+"""  # noqa: S608 - as above
 
 _ROW_CENSUS = f"""
     WITH again AS (SELECT id, use FROM asked_again WHERE usable AND rank = 1)
@@ -186,18 +156,7 @@ _ROW_CENSUS = f"""
     FROM {ASKED}
 """  # noqa: S608 - as above
 
-_OUTCOME_CENSUS = """
-    SELECT count(label) AS matched,
-           count(*) FILTER (label IS NULL) AS unmatched_pairs,
-           coalesce(sum(reports - 1) FILTER (label IS NOT NULL), 0)::BIGINT AS duplicates,
-           count(*) FILTER (label IS NOT NULL AND conflicts) AS conflicting,
-           count(*) FILTER (label IS NOT NULL AND is_observed_before) AS observed_before_answer,
-           count(*) FILTER (label IS NOT NULL AND label NOT IN (0, 1)) AS not_binary,
-           count(*) FILTER (candidate <> 0 AND reports IS NOT NULL) AS of_candidates,
-           count(*) FILTER (is_of_several_units AND reports IS NOT NULL) AS of_several_units,
-           count(*) FILTER (is_immature) AS immature
-    FROM paired
-"""
+_OUTCOME_CENSUS = outcome_census("paired")
 
 # The texts of ids are read again, for these rows only.
 _WORST = f"""

@@ -54,17 +54,17 @@ class RowCensus:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCensus:
-    """The outcomes in the log for the pairs, and how many of them were used."""
+    """The outcomes in the log for rows (pairs, or those of an arm), and how many were used."""
 
     matched: int
-    unmatched_pairs: int
+    unmatched: int  # rows without one that counts
     duplicates: int  # further reports for a request; the one observed last is used
     conflicting: int  # requests with reports that disagree
     observed_before_answer: int  # by clocks that may differ; used nevertheless
     not_binary: int  # left out of rankings and calibration
-    of_candidates: int  # pairs whose request has candidates: the outcome's candidate is unknown
-    of_several_units: int  # pairs whose request id is used for other units at about the same time
-    immature: int  # pairs answered too late for their outcome to count; it is left out
+    of_candidates: int  # rows whose request has candidates: the outcome's candidate is unknown
+    of_several_units: int  # rows whose request id is used for other units at about the same time
+    immature: int  # rows answered too late for their outcome to count; it is left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)

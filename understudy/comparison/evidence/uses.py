@@ -4,6 +4,9 @@ Texts are compared by digests of 16 bytes, which sort and spill at a fraction of
 that has one row and one use, as nearly all have, goes past the windows that order repeated calls.
 """
 
+from understudy.comparison.evidence.engine import Engine
+from understudy.comparison.evidence.rows import Question
+
 _REPEAT_S = 60  # repeated calls follow each other within a deadline, and with few pauses
 
 ID = "md5_number(request_id)"
@@ -18,6 +21,13 @@ _ANSWERS = f"""
         SELECT {ID} AS id, at_utc FROM score
         WHERE model = $model AND ($since IS NULL OR date >= $since::DATE - 1)
 """  # noqa: S608 - texts of ours
+
+
+def keep_uses(engine: Engine, question: Question, rows_asked_again: str) -> None:
+    """Keep the tables `uses`, `asked_again` and `reported_again` of `logged` and `repeated`."""
+    engine.keep("uses", USES, {"model": question.model, "since": question.since})
+    engine.keep("asked_again", rows_asked_again, {})
+    engine.keep("reported_again", REPORTED_AGAIN, {"model": question.model})
 
 
 def repeated(own_log: str, is_own: str) -> str:
@@ -119,4 +129,34 @@ TRUTH = f"""
     UNION ALL
     SELECT id, 1 AS use, label, observed_at_utc, 1 AS reports, false AS conflicts
     FROM all_reports ANTI JOIN reported_again USING (id)
+"""  # noqa: S608 - as above
+
+# The columns of a row about its outcome. That of a row that is too young is left out: those that
+# have arrived are not typical.
+OF_OUTCOME = """CASE WHEN candidate = 0 AND rows_of_use = 1
+                 AND NOT coalesce(at_utc >= $matured_before::TIMESTAMP, false)
+                THEN label END AS label,
+           reports, conflicts, coalesce(observed_at_utc < at_utc, false) AS is_observed_before,
+           rows_of_use > 1 AND candidate = 0 AS is_of_several_units,
+           coalesce(at_utc >= $matured_before::TIMESTAMP, false) AS is_immature"""
+
+
+def outcome_census(rows: str, by: str = "") -> str:
+    """Return the query of the counts of outcomes for a table whose columns are `OF_OUTCOME`.
+
+    Args:
+        rows: name of the table.
+        by: a column by which they are counted. "": all together.
+    """
+    return f"""
+    SELECT {f"{by}," if by else ""} count(label) AS matched,
+           count(*) FILTER (label IS NULL) AS unmatched,
+           coalesce(sum(reports - 1) FILTER (label IS NOT NULL), 0)::BIGINT AS duplicates,
+           count(*) FILTER (label IS NOT NULL AND conflicts) AS conflicting,
+           count(*) FILTER (label IS NOT NULL AND is_observed_before) AS observed_before_answer,
+           count(*) FILTER (label IS NOT NULL AND label NOT IN (0, 1)) AS not_binary,
+           count(*) FILTER (candidate <> 0 AND reports IS NOT NULL) AS of_candidates,
+           count(*) FILTER (is_of_several_units AND reports IS NOT NULL) AS of_several_units,
+           count(*) FILTER (is_immature) AS immature
+    FROM {rows}{f" GROUP BY {by}" if by else ""}
 """  # noqa: S608 - as above

@@ -20,7 +20,11 @@ def arm_page_of(report: ArmReport) -> str:
             *html.refusals(report.comparison.refusals, report.warnings),
             *html.table("Rows", (), facts),
             *html.table("Sample ratio", arm_texts.STEPS, arm_texts.ratio_rows(report)),
-            *html.table("Measures", arm_texts.MEASURES, arm_texts.measure_rows(report)),
+            *(
+                line
+                for title, rows in arm_texts.measure_tables(report)
+                for line in html.table(title, arm_texts.MEASURES, rows)
+            ),
             *html.queries(QUERIES),
         ],
     )

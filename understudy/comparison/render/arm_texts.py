@@ -1,10 +1,13 @@
 """The contents of a comparison of arms as rows of text."""
 
+from collections.abc import Mapping
+
 from understudy.comparison.compare_arms import ArmReport
-from understudy.comparison.evidence.arms import ArmCensus
-from understudy.comparison.render.coverage_texts import Facts
-from understudy.comparison.render.number_texts import number_text
+from understudy.comparison.evidence.arm_rows import ArmCensus
+from understudy.comparison.render.coverage_texts import Facts, outcomes_text
+from understudy.comparison.render.number_texts import number_text, threshold_text
 from understudy.runtime.terminal.plain_text import shown
+from understudy.statistics.arms import ArmMeasure
 from understudy.statistics.sample_ratio import SampleRatio
 
 MEASURES = ("", "champion", "challenger", "challenger - champion")
@@ -16,6 +19,8 @@ def arm_facts(report: ArmReport) -> Facts:
     facts: Facts = [
         ("champion's arm", _census(report.champion)),
         ("challenger's arm", _census(report.challenger)),
+        ("champion's outcomes", outcomes_text(report.champion.outcomes, of="rows")),
+        ("challenger's outcomes", outcomes_text(report.challenger.outcomes, of="rows")),
         ("weight of the challenger", _steps(report)),
     ]
     facts += [("REFUSED", reason) for reason in report.comparison.refusals]
@@ -24,7 +29,20 @@ def arm_facts(report: ArmReport) -> Facts:
     return facts
 
 
-def measure_rows(report: ArmReport) -> list[tuple[str, ...]]:
+def measure_tables(report: ArmReport) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Return titles and rows of the measures, and of the decisions at each threshold."""
+    found = report.comparison
+    return [
+        ("measures", _measure_rows(found.measures)),
+        *(
+            (f"decisions at {threshold_text(each.threshold, acts=each.acts)}", rows)
+            for each in found.decisions
+            for rows in [_measure_rows(each.measures)]
+        ),
+    ]
+
+
+def _measure_rows(measures: Mapping[str, ArmMeasure]) -> list[tuple[str, ...]]:
     return [
         (
             name,
@@ -32,7 +50,7 @@ def measure_rows(report: ArmReport) -> list[tuple[str, ...]]:
             number_text(each.challenger),
             number_text(each.difference, sign="+"),
         )
-        for name, each in report.comparison.measures.items()
+        for name, each in measures.items()
     ]
 
 
@@ -60,7 +78,7 @@ def _census(arm: ArmCensus) -> str:
     return (
         f"{arm.rows:,} rows of {arm.requests:,} requests, {arm.units:,} units; "
         f"{arm.answered_by_others:,} answered by another version, {arm.degraded:,} degraded; "
-        f"{arm.outcomes:,} outcomes"
+        f"{arm.not_finite:,} left out as not finite"
     )
 
 

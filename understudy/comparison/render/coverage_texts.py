@@ -1,5 +1,6 @@
 """Coverage, inputs and noise of a comparison as rows of text."""
 
+from understudy.comparison.evidence.rows import OutcomeCensus
 from understudy.comparison.render.number_texts import interval_text, number_text, optional_text
 from understudy.comparison.sections.coverage import Coverage
 from understudy.comparison.sections.noise import Inputs, Noise
@@ -54,6 +55,18 @@ def noise_facts(inputs: Inputs, noise: Noise | None) -> Facts:
     if noise.flips is not None:
         facts.append(("noise, flips", number_text(noise.flips)))
     return facts
+
+
+def outcomes_text(outcomes: OutcomeCensus, *, of: str) -> str:
+    """Return the outcomes of rows, named `of`, with those that could not be used."""
+    return (
+        f"{outcomes.matched} {of} with, {outcomes.unmatched} without "
+        f"({outcomes.immature} of them too young); "
+        f"{outcomes.duplicates} repeated, {outcomes.conflicting} conflicting, "
+        f"{outcomes.observed_before_answer} observed before the answer, "
+        f"{outcomes.not_binary} not 0 or 1, {outcomes.of_candidates} of candidates, "
+        f"{outcomes.of_several_units} of several units"
+    )
 
 
 def _loss_text(loss: LossDependence) -> str:

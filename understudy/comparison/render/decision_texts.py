@@ -3,7 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from understudy.comparison.render.coverage_texts import Facts
-from understudy.comparison.render.number_texts import Row, measure_row, number_text
+from understudy.comparison.render.number_texts import (
+    Row,
+    measure_row,
+    number_text,
+    threshold_text,
+)
 from understudy.comparison.sections.days import DayOfPairs
 from understudy.comparison.sections.decisions import DecisionsAt
 from understudy.statistics.decisions import DecisionQuality, Flips
@@ -26,7 +31,7 @@ def quality_tables(decisions: Sequence[DecisionsAt]) -> Iterator[tuple[str, list
 
 
 def _threshold(each: DecisionsAt) -> str:
-    return f"{each.flips.threshold:g}, " + ("which acts" if each.acts else "asked for")
+    return threshold_text(each.flips.threshold, acts=each.acts)
 
 
 def decision_rows(quality: DecisionQuality) -> list[Row]:

@@ -28,6 +28,10 @@ def optional_text(value: float | None, otherwise: str = "undefined") -> str:
     return otherwise if value is None else f"{value:.6f}"
 
 
+def threshold_text(threshold: float, *, acts: bool) -> str:
+    return f"{threshold:g}, " + ("which acts" if acts else "asked for")
+
+
 def measure_row(name: str, measure: PairedMeasure) -> Row:
     return (
         name,

@@ -47,7 +47,8 @@ def print_arms(report: ArmReport) -> None:
     )
     screen.facts(arm_texts.arm_facts(report), title="rows")
     screen.table(arm_texts.STEPS, arm_texts.ratio_rows(report), title="sample ratio")
-    screen.table(arm_texts.MEASURES, arm_texts.measure_rows(report), title="measures")
+    for title, rows in arm_texts.measure_tables(report):
+        screen.table(arm_texts.MEASURES, rows, title=title)
     _print_verdict(screen, report.verdict, texts.margins_origin(report.plan, pair.first_at))
 
 

@@ -7,7 +7,12 @@ from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.decisions.verdict import Judged
 from understudy.comparison.evidence.rows import Latency, WorstPair
 from understudy.comparison.plan import Plan
-from understudy.comparison.render.coverage_texts import Facts, coverage_facts, noise_facts
+from understudy.comparison.render.coverage_texts import (
+    Facts,
+    coverage_facts,
+    noise_facts,
+    outcomes_text,
+)
 from understudy.comparison.render.decision_texts import flip_tables, quality_tables
 from understudy.comparison.render.number_texts import (
     Row,
@@ -150,20 +155,12 @@ def judged_row(each: Judged) -> tuple[str, ...]:
 
 def _row_facts(report: ComparisonReport) -> Facts:
     rows, outcomes = report.rows, report.outcomes
-    truth = (
-        f"{outcomes.matched} pairs with, {outcomes.unmatched_pairs} without "
-        f"({outcomes.immature} of them too young); "
-        f"{outcomes.duplicates} repeated, {outcomes.conflicting} conflicting, "
-        f"{outcomes.observed_before_answer} observed before the answer, "
-        f"{outcomes.not_binary} not 0 or 1, {outcomes.of_candidates} of candidates, "
-        f"{outcomes.of_several_units} of several units"
-    )
     return [
         ("compared", f"{rows.pairs} pairs of {rows.requests} requests, {rows.units} units"),
         ("ids used again", f"{rows.reused_ids} requests"),
         ("shadow failed", f"{rows.error} errors, {rows.timeout} timeouts"),
         ("left out", f"{rows.duplicates} duplicates, {rows.not_finite} not finite"),
-        ("outcomes", truth),
+        ("outcomes", outcomes_text(outcomes, of="pairs")),
     ]
 
 

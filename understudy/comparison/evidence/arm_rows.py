@@ -1,0 +1,94 @@
+"""The rows of live traffic by arm, and their counts."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.comparison.evidence.rows import OutcomeCensus
+from understudy.statistics.sample_ratio import StepOfUnits
+from understudy.statistics.units import Floats, Labels
+
+_WHOLE_BP = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPair:
+    """A challenger and the champion of the same revisions, with the rows assigned to them."""
+
+    challenger: int
+    champion: int
+    rows: int
+    first_at: datetime
+    last_at: datetime
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        return self.challenger, self.champion
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCensus:
+    """The rows assigned to one arm."""
+
+    rows: int
+    requests: int
+    units: int
+    answered_by_others: int  # rows answered in another arm: withheld, or fallen back
+    degraded: int
+    not_finite: int  # further rows, whose score no statistic can use
+    outcomes: OutcomeCensus
+
+
+NO_OUTCOMES = OutcomeCensus(0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_ROWS = ArmCensus(0, 0, 0, 0, 0, 0, NO_OUTCOMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A period with one split, in the order of beginnings."""
+
+    weight_bp: int  # of the challenger
+    first_at: datetime
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssignedRows:
+    """Rows of both arms in columns of equal length n, ordered by unit."""
+
+    is_challenger: NDArray[np.bool_]
+    assigned_bp: NDArray[np.uint16]  # weight of the row's arm when it was answered
+    score: Floats
+    label: Floats  # NaN if there is no outcome
+    level: NDArray[np.uint8]
+    total_us: NDArray[np.uint32]
+    day: Labels  # of the answer, since 1970, UTC
+    unit: Labels  # of the unit key
+
+    def weights(self, rows: slice) -> Floats:
+        """Return the inverse of the chance of each row's arm."""
+        return _WHOLE_BP / self.assigned_bp[rows]
+
+    def where(self, chosen: NDArray[np.bool_]) -> "AssignedRows":
+        """Return the chosen rows; without a copy if all are."""
+        if chosen.all():
+            return self
+        return AssignedRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def labelled(self) -> "AssignedRows":
+        """Return the rows with an outcome."""
+        return self.where(~np.isnan(self.label))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmEvidence:
+    """The contents of the score log on two arms."""
+
+    champion: ArmCensus
+    challenger: ArmCensus
+    steps: tuple[Step, ...]
+    first_seen: tuple[StepOfUnits, ...]  # of each step: units by their first row
+    in_both: int  # units assigned to both arms while one split was in effect
+    rows: AssignedRows
