@@ -29,7 +29,7 @@ from understudy.statistics.arms import (
     arm_mean,
     arm_share,
 )
-from understudy.statistics.calibration import calibration_of
+from understudy.statistics.calibration import calibration_of, log_losses
 from understudy.statistics.class_curves import class_curves
 from understudy.statistics.decisions import decision_flips, decision_quality, mcnemar
 from understudy.statistics.distributions import (
@@ -154,6 +154,8 @@ def of_calibration(data: Data) -> Pairs:
     assert found is not None
     yield found.brier.shadow.estimate, metrics.brier_score_loss(data.labels, data.shadow)
     yield found.log_loss.shadow.estimate, metrics.log_loss(data.labels, data.shadow)
+    losses = log_losses(data.labels.astype(np.float64), data.shadow)
+    yield losses.mean(), metrics.log_loss(data.labels, data.shadow)
     # Scores at an edge are in the upper bin here, and in the lower one of scikit-learn.
     inside = np.round(data.shadow * 10) / 10 != data.shadow
     part = calibration_of(
@@ -343,6 +345,7 @@ REFERENCES: dict[str, Callable[[Data], Pairs]] = {
     "arms.arm_share": of_arm_share,
     "arms.arm_auc": of_arm_auc,
     "calibration.calibration_of": of_calibration,
+    "calibration.log_losses": of_calibration,
     "class_curves.class_curves": of_curves,
     "decisions.decision_flips": of_flips,
     "decisions.mcnemar": of_mcnemar,

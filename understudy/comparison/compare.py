@@ -31,7 +31,12 @@ from understudy.comparison.sections.curves import Curves, curves_of
 from understudy.comparison.sections.days import DayOfPairs, days_of
 from understudy.comparison.sections.decisions import DecisionsAt, acting_of, compare_decisions
 from understudy.comparison.sections.noise import Inputs, Noise, inputs_of, noise_of
-from understudy.comparison.sections.quality import ClassQuality, Quality, compare_quality
+from understudy.comparison.sections.quality import (
+    ClassQuality,
+    Quality,
+    compare_quality,
+    mixture_of,
+)
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
 from understudy.comparison.sections.slices import SliceComparison, compare_slices
 from understudy.domain.margins import Measure
@@ -112,7 +117,10 @@ def compare(
         left_out=reader.left_out,
     )
     kind = NoiseKind.RUNTIME
-    coverage = replace(coverage, warnings=(*statement_of(pair, kind), *coverage.warnings))
+    coverage = replace(
+        coverage,
+        warnings=(*statement_of(pair, kind), *mixture_of([evidence.outcomes]), *coverage.warnings),
+    )
     rows = rows.where(~is_lost)
     evidence = replace(evidence, rows=rows)  # frees the rows that were lost
     scores = compare_scores(rows, confidence=plan.confidence)

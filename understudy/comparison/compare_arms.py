@@ -13,6 +13,7 @@ from understudy.comparison.evidence.rows import Question
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.arms import ArmComparison, beside, compare_arms
+from understudy.comparison.sections.quality import mixture_of
 from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
@@ -78,6 +79,7 @@ def compare_live_arms(
         warnings=(
             *statement_of(pair, kind),
             *of_own,
+            *mixture_of([evidence.champion.outcomes, evidence.challenger.outcomes]),
             *warnings_of(forms, reader.left_out),
         ),
         verdict=verdict_by(plan, found.judged, found.refusals),

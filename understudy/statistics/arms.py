@@ -45,6 +45,10 @@ class ArmEstimates:
     challenger: Estimate
     difference: Estimate
 
+    def moved(self, by: float) -> "ArmEstimates":
+        """Return the estimates of both arms plus a constant."""
+        return ArmEstimates(self.champion.moved(by), self.challenger.moved(by), self.difference)
+
 
 def arm_estimates(sums: UnitSums, measures: Sequence[OfBothArms]) -> list[ArmEstimates]:
     """Estimate several measures of both arms from sums over units, weighted by inverse chance.

@@ -35,7 +35,12 @@ class PairedMeasure:
 
 
 def paired_mean(
-    sums: UnitSums, champion: OfTotals, shadow: OfTotals, *, confidence: float
+    sums: UnitSums,
+    champion: OfTotals,
+    shadow: OfTotals,
+    *,
+    confidence: float,
+    centre: float = 0.0,
 ) -> PairedMeasure:
     """Return a measure that is no share, e.g. a mean score or a loss, of both versions.
 
@@ -44,8 +49,10 @@ def paired_mean(
         champion: the measure of the champion.
         shadow: the same of the shadow.
         confidence: coverage of each interval, in (0, 1).
+        centre: a constant that was taken from the values of both, and is added to their means.
     """
-    *both, difference = jackknives(sums, [champion, shadow, difference_of(champion, shadow)])
+    *about, difference = jackknives(sums, [champion, shadow, difference_of(champion, shadow)])
+    both = [each.moved(centre) for each in about]
     numbers = [number_of(each, interval_of(each, confidence=confidence)) for each in both]
     interval = interval_of(difference, confidence=confidence)
     return PairedMeasure(numbers[0], numbers[1], number_of(difference, interval), difference)

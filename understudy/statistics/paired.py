@@ -52,8 +52,9 @@ def mean_scores(
         ValueError: as in `paired_differences`.
     """
     paired_differences(champion, shadow)
-    sums = units.sums(lambda rows: (champion[rows], shadow[rows]))
-    return paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence)
+    centre = float(champion.mean())
+    sums = units.sums(lambda rows: (champion[rows] - centre, shadow[rows] - centre))
+    return paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence, centre=centre)
 
 
 def mean_of(column: int) -> OfTotals:
@@ -123,13 +124,14 @@ def correlate(champion: NDArray[np.float64], shadow: NDArray[np.float64]) -> Cor
 
 
 def _pearson(first: NDArray[Any], second: NDArray[Any]) -> float | None:
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    spans = float(np.ptp(first)), float(np.ptp(second))
+    if 0 in spans:
         return None
     means = float(first.mean()), float(second.mean())
     products = np.zeros(3)
     for start in range(0, first.size, PART_ROWS):
         part = slice(start, start + PART_ROWS)
-        one, two = first[part] - means[0], second[part] - means[1]
+        one, two = (first[part] - means[0]) / spans[0], (second[part] - means[1]) / spans[1]
         products += one @ two, one @ one, two @ two
     scale = sqrt(products[1]) * sqrt(products[2])
     return None if scale == 0 else float(np.clip(products[0] / scale, -1.0, 1.0))

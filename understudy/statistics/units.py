@@ -10,7 +10,7 @@ of them moves the estimate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -184,6 +184,14 @@ class Estimate:
     variance: float | None
     effective_units: float
     why: str = ""
+
+    def moved(self, by: float) -> "Estimate":
+        """Return the estimate of the same plus a constant.
+
+        A mean is estimated about a centre and moved back: far from 0 the moves of a mean are
+        below the rounding of the mean itself.
+        """
+        return self if self.value is None else replace(self, value=self.value + by)
 
 
 def effective_units(weights: Floats) -> float:

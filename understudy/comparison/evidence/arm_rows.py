@@ -37,7 +37,7 @@ class ArmCensus:
     units: int
     answered_by_others: int  # rows answered in another arm: withheld, or fallen back
     degraded: int
-    not_finite: int  # further rows, whose score no statistic can use
+    not_finite: int  # further rows, whose score is not finite, or above 1e60
     outcomes: OutcomeCensus
 
 

@@ -23,6 +23,7 @@ from understudy.comparison.evidence.uses import (
     TRUTH,
     USES,
     asked_again,
+    is_usable,
     keep_uses,
     outcome_census,
     repeated,
@@ -73,7 +74,7 @@ _CHOSEN = f"""
 # The rows of a revision without a row of the challenger say nothing about it.
 _LOGGED = f"""
     SELECT {KEYS}, at_utc, score, level, revision, total_us, assigned_bp,
-           assigned_arm = 'challenger' AS is_challenger, isfinite(score) AS usable,
+           assigned_arm = 'challenger' AS is_challenger, {is_usable("score")} AS usable,
            version <> assigned_version OR arm <> assigned_arm AS is_by_other,
            weight_bp, champion_bp
     FROM score JOIN chosen USING (revision)

@@ -8,7 +8,7 @@ import numpy as np
 
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question, VersionPair
-from understudy.comparison.evidence.uses import ID, KEYS
+from understudy.comparison.evidence.uses import ID, KEYS, is_usable
 from understudy.comparison.evidence.version_pairs import question_parameters
 from understudy.statistics.units import Floats
 
@@ -93,7 +93,7 @@ _OF_PAIR = """model = $model AND shadow_version = $shadow AND version = $champio
 _OFFERED = f"""
     SELECT date_trunc($step, at_utc)::TIMESTAMP AS since, status, count(*) AS rows,
            count(*) FILTER (level > 0) AS degraded,
-           avg(score) FILTER (isfinite(score)) AS mean_score
+           avg(score) FILTER ({is_usable("score")}) AS mean_score
     FROM shadow WHERE {_OF_PAIR}
     GROUP BY ALL ORDER BY since, status
 """  # noqa: S608 - texts of ours
@@ -122,7 +122,7 @@ _OWN_ROWS = f"""
         SELECT md5_number(unit_key) AS unit, shadow_score - score AS difference,
                coalesce((shadow_score >= $threshold) <> (score >= $threshold), false) AS is_flip
         FROM shadow
-        WHERE {_OF_PAIR} AND status = 'ok' AND isfinite(score) AND isfinite(shadow_score)
+        WHERE {_OF_PAIR} AND status = 'ok' AND {is_usable("score")} AND {is_usable("shadow_score")}
 """  # noqa: S608 - as above
 
 _OWN_SHAPE = f"""

@@ -25,6 +25,7 @@ from understudy.comparison.evidence.uses import (
     TRUTH,
     USES,
     asked_again,
+    is_usable,
     keep_uses,
     outcome_census,
     repeated,
@@ -93,7 +94,7 @@ def _latencies(engine: Engine, chosen: dict[str, object], pair: VersionPair) -> 
 
 _LOGGED = f"""
     SELECT {KEYS}, at_utc, status, score AS champion_score, shadow_score, infer_us,
-           status = 'ok' AND isfinite(score) AND coalesce(isfinite(shadow_score), false) AS usable
+           status = 'ok' AND {is_usable("score")} AND {is_usable("shadow_score")} AS usable
     FROM shadow
     WHERE model = $model AND shadow_version = $shadow AND version = $champion
       AND status NOT IN ('sampled_out', 'defaulted')  -- left out by declaration, not lost
@@ -119,11 +120,11 @@ _LOST = f"""
     SELECT id, use, candidate, unit, max(at_utc) AS at_utc,
            arg_max(champion_score, at_utc) AS champion,
            first(label) FILTER (
-               candidate = 0 AND NOT coalesce(at_utc >= $matured_before::TIMESTAMP, false)
+               candidate = 0 AND {is_usable("label")} AND NOT coalesce(at_utc >= $matured_before::TIMESTAMP, false)
            ) AS label
     FROM {ASKED} AS asked ANTI JOIN paired USING (id, use, candidate, unit)
     LEFT JOIN truth USING (id, use)
-    WHERE NOT usable AND isfinite(champion_score)
+    WHERE NOT usable AND {is_usable("champion_score")}
     GROUP BY id, use, candidate, unit
 """  # noqa: S608 - as above
 

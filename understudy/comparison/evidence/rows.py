@@ -45,7 +45,9 @@ class RowCensus:
     error: int
     timeout: int
     duplicates: int  # repeats of a request (and candidate); the latest row is compared
-    not_finite: int  # rows with a score that is not finite, which no statistic can use
+    not_finite: (
+        int  # rows with a score that is not finite, or above 1e60, which no statistic can use
+    )
     pairs: int
     requests: int
     reused_ids: int  # further requests under the id of an earlier one, by their time
@@ -61,7 +63,7 @@ class OutcomeCensus:
     duplicates: int  # further reports for a request; the one observed last is used
     conflicting: int  # requests with reports that disagree
     observed_before_answer: int  # by clocks that may differ; used nevertheless
-    not_binary: int  # left out of rankings and calibration
+    not_binary: int  # with one of these, all are numbers and none a class
     of_candidates: int  # rows whose request has candidates: the outcome's candidate is unknown
     of_several_units: int  # rows whose request id is used for other units at about the same time
     immature: int  # rows answered too late for their outcome to count; it is left out

@@ -7,6 +7,9 @@ that has one row and one use, as nearly all have, goes past the windows that ord
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question
 
+LARGEST = 1e60
+"""The size of a score or an outcome above which none is used: the variance of a squared error takes
+its fourth power, which must be a number."""
 _REPEAT_S = 60  # repeated calls follow each other within a deadline, and with few pauses
 
 ID = "md5_number(request_id)"
@@ -21,6 +24,15 @@ _ANSWERS = f"""
         SELECT {ID} AS id, at_utc FROM score
         WHERE model = $model AND ($since IS NULL OR date >= $since::DATE - 1)
 """  # noqa: S608 - texts of ours
+
+
+def is_usable(column: str) -> str:
+    """Return the condition that a number is finite and not above `LARGEST` in size.
+
+    Both are asked: statistics of a Parquet file leave NaN out, and DuckDB believes them, so that
+    the second is true of NaN where the other numbers of the file are small.
+    """
+    return f"coalesce(isfinite({column}) AND abs({column}) <= {LARGEST!r}, false)"
 
 
 def keep_uses(engine: Engine, question: Question, rows_asked_again: str) -> None:
@@ -133,7 +145,7 @@ TRUTH = f"""
 
 # The columns of a row about its outcome. That of a row that is too young is left out: those that
 # have arrived are not typical.
-OF_OUTCOME = """CASE WHEN candidate = 0 AND rows_of_use = 1
+OF_OUTCOME = f"""CASE WHEN candidate = 0 AND rows_of_use = 1 AND {is_usable("label")}
                  AND NOT coalesce(at_utc >= $matured_before::TIMESTAMP, false)
                 THEN label END AS label,
            reports, conflicts, coalesce(observed_at_utc < at_utc, false) AS is_observed_before,

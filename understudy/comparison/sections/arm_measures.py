@@ -37,6 +37,7 @@ class Asked:
     over: str = WEIGHT  # the column in which a unit has its part of the measure
     rows: Counts | None = None  # unweighted rows of the share in either arm; None: it is no share
     measure: Measure | None = None  # on which a verdict may rest
+    centre: float = 0.0  # that was taken from the values, and is added to the means
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def measured(
     found = Measured()
     for each, estimate in zip(asked, estimates, strict=True):
         if each.rows is None:
-            number = arm_mean(estimate, confidence=confidence)
+            number = arm_mean(estimate.moved(each.centre), confidence=confidence)
         else:
             number = arm_share(estimate, rows=each.rows, confidence=confidence)
         found.add(each.name, number, rows.score.size, each.measure)
@@ -78,6 +79,11 @@ def counts_of(rows: AssignedRows, chosen: NDArray[np.bool_] | None = None) -> Co
     all_rows = rows.score.size if chosen is None else np.count_nonzero(chosen)
     of_challenger = float(np.count_nonzero(challengers))
     return float(all_rows) - of_challenger, of_challenger
+
+
+def centre_of(values: Floats) -> float:
+    """Return a constant near the values, which keeps the digits of means far from 0."""
+    return float(values.mean()) if values.size else 0.0
 
 
 def per(name: str, over: str = WEIGHT) -> Statistic:

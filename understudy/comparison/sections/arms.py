@@ -12,6 +12,7 @@ from understudy.comparison.sections.arm_measures import (
     Asked,
     Column,
     Measured,
+    centre_of,
     cost_of,
     counts_of,
     false_alarms,
@@ -108,17 +109,17 @@ def _refusals(evidence: ArmEvidence, ratios: tuple[SampleRatio, ...], plan: Plan
 
 
 def _on_all(rows: AssignedRows, plan: Plan) -> Measured:
-    counts = counts_of(rows)
+    counts, centre = counts_of(rows), centre_of(rows.score)
     return measured(
         rows,
         {
-            "score": lambda part: rows.score[part],
+            "score": lambda part: rows.score[part] - centre,
             "degraded": lambda part: rows.level[part] > 0,
             "fallen": lambda part: rows.level[part] > 1,
             "total_us": lambda part: rows.total_us[part],
         },
         [
-            Asked("mean score", per("score"), measure=Measure.MEAN_SCORE),
+            Asked("mean score", per("score"), measure=Measure.MEAN_SCORE, centre=centre),
             Asked("share of degraded rows", per("degraded"), rows=counts),
             Asked("share without a model", per("fallen"), rows=counts),
             Asked("mean time, us", per("total_us")),
@@ -144,19 +145,21 @@ def _are_classes(labelled: AssignedRows) -> bool:
 
 
 def _numbers(labelled: AssignedRows, plan: Plan) -> Measured:
+    centre = centre_of(labelled.label)
+
     def error(part: slice) -> Floats:
         return labelled.score[part] - labelled.label[part]
 
     return measured(
         labelled,
         {
-            "outcome": lambda part: labelled.label[part],
+            "outcome": lambda part: labelled.label[part] - centre,
             "absolute": lambda part: np.abs(error(part)),
             "squared": lambda part: error(part) ** 2,
             "error": error,
         },
         [
-            Asked("mean outcome", per("outcome")),
+            Asked("mean outcome", per("outcome"), centre=centre),
             Asked("mean absolute error", per("absolute"), measure=Measure.ABSOLUTE_ERROR),
             Asked("mean squared error", per("squared"), measure=Measure.SQUARED_ERROR),
             Asked("bias", per("error")),

@@ -53,9 +53,9 @@ def curves_of(rows: PairedRows, *, confidence: float = 0.95) -> Curves | None:
 def _class_curves(
     rows: PairedRows, confidence: float
 ) -> tuple[ClassCurves, ClassCurves] | tuple[None, None]:
-    labelled = rows.where((rows.label == 0) | (rows.label == 1))
-    labels = labelled.label == 1
-    if not 0 < np.count_nonzero(labels) < labels.size:
+    labelled = rows.labelled()
+    labels = labelled.class_labels()
+    if labels is None or not 0 < np.count_nonzero(labels) < labels.size:
         return None, None
     units = units_of(labelled.unit)
     return (

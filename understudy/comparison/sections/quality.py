@@ -1,11 +1,12 @@
 """Quality: both versions against outcomes, without regard to a threshold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.comparison.evidence.rows import PairedRows
+from understudy.comparison.evidence.rows import OutcomeCensus, PairedRows
 from understudy.comparison.plan import Plan
 from understudy.statistics.calibration import Calibration, calibration_of
 from understudy.statistics.errors import ErrorComparison, compare_errors
@@ -28,6 +29,16 @@ class Quality:
 
     classes: ClassQuality | None
     numbers: ErrorComparison | None
+
+
+def mixture_of(outcomes: Sequence[OutcomeCensus]) -> tuple[str, ...]:
+    """Return a warning if some outcomes are classes, 0 or 1, and others are not; () if none is."""
+    matched = sum(each.matched for each in outcomes)
+    others = sum(each.not_binary for each in outcomes)
+    if not 0 < others < matched:
+        return ()
+    told = f"{others} of {matched} outcomes are neither 0 nor 1, so all count as numbers"
+    return (f"{told}: there is no AUC, recall, precision or calibration",)
 
 
 def compare_quality(rows: PairedRows, plan: Plan) -> Quality | None:
