@@ -1,6 +1,6 @@
-"""A comparison of many pairs: the memory and the CPU time of the process that makes it.
+"""A comparison of many rows: the memory and the CPU time of the process that makes it.
 
-`python -m benchmarks.compare_pairs LOG_DIR` makes one, and prints both as JSON.
+`python -m benchmarks.compare_pairs LOG_DIR pairs|slices|arms` makes one, and prints both as JSON.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.rows import Effort, Row, Scenario
 from understudy.comparison.compare import compare
+from understudy.comparison.compare_arms import compare_live_arms
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.plan import Plan
 from understudy.domain.logged_ids import IdForm, LoggedIds
@@ -41,11 +43,19 @@ _POSITIVES = 0.2  # of the outcomes
 _ROWS_PER_UNIT = 4  # on average
 
 
+class Compared(StrEnum):
+    """The kinds of comparison of the same logs."""
+
+    PAIRS = "pairs"
+    SLICES = "slices"  # pairs, with two columns of slices and all pairs of their values
+    ARMS = "arms"
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """The resources of one comparison."""
 
-    pairs: int
+    rows: int
     seconds: float
     cpu_s: float
     peak_bytes: int  # resident
@@ -53,38 +63,51 @@ class Spent:
 
 async def measure_comparison(_effort: Effort, folder: Path) -> Sequence[Row]:
     write_comparison_logs(folder, ROWS)
-    spent = await asyncio.to_thread(compare_in_a_child, folder)
-    return [
-        Row(
-            name=f"compare {ROWS / 1e6:g} M pairs",
-            requests_per_s=spent.pairs / spent.seconds,
-            goal=f"below {_GOAL_BYTES / 2**30:g} GiB and {_GOAL_S:g} s",
-            cpu_us_per_request={"compare": spent.cpu_s / spent.pairs * 1e6},
-            met=spent.peak_bytes < _GOAL_BYTES and spent.seconds < _GOAL_S,
-            note=f"{spent.peak_bytes / 2**20:.0f} MiB at the peak, {spent.seconds:.0f} s",
+    rows = []
+    for kind in Compared:
+        spent = await asyncio.to_thread(compare_in_a_child, folder, kind)
+        rows.append(
+            Row(
+                name=f"compare {ROWS / 1e6:g} M rows: {kind}",
+                requests_per_s=spent.rows / spent.seconds,
+                goal=f"below {_GOAL_BYTES / 2**30:g} GiB and {_GOAL_S:g} s",
+                cpu_us_per_request={"compare": spent.cpu_s / spent.rows * 1e6},
+                met=spent.peak_bytes < _GOAL_BYTES and spent.seconds < _GOAL_S,
+                note=f"{spent.peak_bytes / 2**20:.0f} MiB at the peak, {spent.seconds:.0f} s",
+            )
         )
-    ]
+    return rows
 
 
-def compare_in_a_child(log_dir: Path) -> Spent:
-    """Compare the pairs in a process of its own, whose peak of memory is therefore theirs."""
-    command = [sys.executable, "-m", "benchmarks.compare_pairs", str(log_dir)]
+def compare_in_a_child(log_dir: Path, kind: Compared) -> Spent:
+    """Compare the rows in a process of its own, whose peak of memory is therefore theirs."""
+    command = [sys.executable, "-m", "benchmarks.compare_pairs", str(log_dir), kind]
     printed = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, timeout=_LIMIT_S
     ).stdout
     return Spent(**json.loads(printed))
 
 
-def _compare(log_dir: Path) -> Spent:
+def _compare(log_dir: Path, kind: Compared) -> Spent:
     begun_s = time.monotonic()
-    report = compare(log_dir, Question(MODEL), Plan(threshold=_THRESHOLD))
+    rows = _rows_compared(log_dir, kind)
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Spent(
-        pairs=report.rows.pairs,
+        rows=rows,
         seconds=time.monotonic() - begun_s,
         cpu_s=used.ru_utime + used.ru_stime,
         peak_bytes=_peak_bytes(),
     )
+
+
+def _rows_compared(log_dir: Path, kind: Compared) -> int:
+    plan = Plan(threshold=_THRESHOLD)
+    if kind is Compared.ARMS:
+        arms = compare_live_arms(log_dir, Question(MODEL), plan)
+        return arms.champion.rows + arms.challenger.rows
+    if kind is Compared.SLICES:
+        plan = replace(plan, slices=("hour", "level"))
+    return compare(log_dir, Question(MODEL), plan).rows.pairs
 
 
 def _peak_bytes() -> int:
@@ -113,6 +136,7 @@ def _columns(
     shadow = np.clip(champion + random.normal(0, 0.03, count), 0, 1)
     at_us = _START_US + numbers * _SPREAD_US // rows
     unit = random.integers(0, max(rows // _ROWS_PER_UNIT, 1), count)
+    is_challenger = unit % 2 == 1
     return {
         "request_id": _ids("r", numbers),
         "unit_key": _ids("u", unit),
@@ -120,6 +144,9 @@ def _columns(
         "observed_at_utc": pa.array(at_us + 1_000_000, pa.timestamp("us")),
         "writer_sequence": pa.array(numbers + 1),
         "score": pa.array(champion),
+        "level": pa.array((numbers % 50 == 0).astype(np.uint8)),
+        "assigned_version": pa.array(np.where(is_challenger, _SHADOW, _CHAMPION).astype(np.int32)),
+        "assigned_arm": pa.array(np.where(is_challenger, "challenger", "champion")),
         "shadow_score": pa.array(shadow),
         "label": pa.array(label),
         "has_outcome": pa.array(random.random(count) < _WITH_OUTCOME),
@@ -134,8 +161,7 @@ def _ids(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
 
 _FIXED = {
     "bucket": 0, "writer_id": "w1", "version": _CHAMPION, "arm": "champion",
-    "assigned_version": _CHAMPION, "assigned_arm": "champion", "assigned_bp": 10_000,
-    "revision": 4, "level": 0, "status": "ok", "shadow_version": _SHADOW,
+    "assigned_bp": 5_000, "revision": 4, "status": "ok", "shadow_version": _SHADOW,
     "inclusion_probability": 1.0, "queue_us": 0, "fetch_us": 40, "infer_us": 300, "total_us": 500,
 }  # fmt: skip
 
@@ -166,4 +192,4 @@ def _repeated(value: object, count: int, kind: pa.DataType) -> pa.Array:
 SCENARIOS = (Scenario("compare", measure_comparison),)
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_compare(Path(sys.argv[1])))))
+    print(json.dumps(asdict(_compare(Path(sys.argv[1]), Compared(sys.argv[2])))))

@@ -213,6 +213,7 @@ def check(name: str, ours: Number, theirs: float) -> None:
         assert (ours.estimate, ours.lower) == (None, None), name
         assert ours.why in REASONS, name
         return
+    assert ours.estimate is not None, name
     assert ours.estimate == pytest.approx(theirs, rel=1e-9, abs=1e-12), name
     if ours.lower is None or ours.upper is None:
         assert ours.why in REASONS, name

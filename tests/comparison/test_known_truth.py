@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from understudy.comparison.compare import shown_of
+from understudy.comparison.decisions.slicing import Codes
 from understudy.comparison.decisions.verdict import Outcome, Verdict, verdict_of
 from understudy.comparison.evidence.arm_rows import NO_ROWS, ArmEvidence, AssignedRows
 from understudy.comparison.evidence.rows import PairedRows, SentRows
@@ -219,12 +219,17 @@ def worse_on_one_slice(seed: int) -> tuple[World, Floats, NDArray[np.str_]]:
     return one, np.clip(one.champion + noise, 0, 1), segment
 
 
+def coded(segment: NDArray[np.str_]) -> Codes:
+    values, places = np.unique(segment, return_inverse=True)
+    return places.astype(np.int8), tuple(values.tolist())
+
+
 def slices_of(
     one: World, shadow: Floats, segment: NDArray[np.str_]
 ) -> dict[str, tuple[float | None, bool]]:
     label = one.truth.astype(np.float64)
     rows = PairedRows(one.champion, shadow, one.unit, label, np.zeros(one.rows, np.int64))
-    found = compare_slices(rows, {"segment": pa.chunked_array([segment.tolist()])}, confidence=0.95)
+    found = compare_slices(rows, {"segment": coded(segment)}, confidence=0.95)
     assert found is not None
     return {
         each.value: (each.difference.estimate, each.is_shown) for each in found.declared.findings
@@ -244,7 +249,7 @@ def test_fifths_of_the_score_show_no_difference_between_versions_of_one_law() ->
     for seed in range(20):
         one = world(seed, 1_000)
         fresh = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.15, one.rows), 0, 1)
-        label, segment = one.truth.astype(np.float64), pa.chunked_array([["a"] * one.rows])
+        label, segment = one.truth.astype(np.float64), coded(np.full(one.rows, "a"))
         rows = PairedRows(one.champion, fresh, one.unit, label, np.zeros(one.rows, np.int64))
         found = compare_slices(rows, {"segment": segment}, confidence=0.95)
         assert found is not None

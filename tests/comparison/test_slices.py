@@ -1,19 +1,36 @@
 """Slices of a comparison: by columns of the log, and by a file with texts and missing values."""
 
+import json
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from stack.__main__ import app
 from tests.logs.builders import outcome_batch, score_batch, shadow_batch
-from understudy.comparison.decisions.slicing import ABSENT, codes_of, declared_slices
+from understudy.comparison.decisions.slicing import (
+    ABSENT,
+    MOST_VALUES,
+    ByValue,
+    Cut,
+    by_part,
+    declared_slices,
+    found_slices,
+    is_number,
+    places_of,
+)
 from understudy.logs.writer import LogWriter
 from understudy.runtime import exit_codes
+from understudy.statistics.slices import Slice, find_differences
+from understudy.statistics.units import units_of
 
 ROWS = 1_200
 COUNTRIES = ("fr", "de", "ünknown, 'quoted'", "")
@@ -117,12 +134,88 @@ VALUES = st.one_of(
 
 @given(VALUES)
 def test_each_row_is_in_one_slice_of_a_column_at_most(values: list[object]) -> None:
-    places, names = codes_of(pa.array(values))
+    column = pa.array(values)
+    if is_number(column.type) and len(set(map(str, values))) > MOST_VALUES:
+        numbers = np.array([np.nan if each is None else each for each in values], np.float64)
+        finite = numbers[np.isfinite(numbers)]
+        cut: Cut = by_part(
+            np.quantile(finite, [0, 0.25, 0.5, 0.75, 1]).tolist() if finite.size else ()
+        )
+        places, names = places_of(numbers, cut), cut.names
+    else:
+        texts = [ABSENT if each is None else str(each) for each in values]
+        cut = ByValue(tuple(sorted(set(texts))[:MOST_VALUES]))
+        places, names = places_of(pa.array(texts), cut), cut.names
 
     assert len(places) == len(values)
     chosen = [each.chosen for each in declared_slices({"column": (places, names)})]
     assert np.sum(chosen, axis=0).max() == 1
     assert all(each.any() for each in chosen)
     absent = [value is None for value in values]
-    if any(absent) and ABSENT in names:
+    if any(absent) and ABSENT in names and not isinstance(cut, ByValue):
         assert (places[np.array(absent)] == names.index(ABSENT)).all()
+
+
+def odd_columns() -> dict[str, pa.Array]:
+    """Return columns of the types that an analyst's Parquet file may have."""
+    rows = range(ROWS)
+    return {
+        "text": pa.array(["ü" if row % 3 else None for row in rows]),
+        "absent": pa.nulls(ROWS, pa.string()),
+        "untyped": pa.nulls(ROWS),
+        "claim": pa.array([None if row % 5 == 0 else bool(row % 2) for row in rows]),
+        "of_large_numbers": pa.array([2**63 - 1 - row for row in rows]),
+        "unsigned": pa.array([2**64 - 1 - row for row in rows], pa.uint64()),
+        "not_finite": pa.array([[np.nan, np.inf, -np.inf, float(row)][row % 4] for row in rows]),
+        "list": pa.array([[row % 3] for row in rows]),
+        "struct": pa.array([{"a": row % 2} for row in rows]),
+        "bytes": pa.array([b"\xff\x00" if row % 2 else b"a" for row in rows]),
+        "coded": pa.array([str(row % 30) for row in rows]).dictionary_encode(),
+        "time, zoned": pa.array([row % 2 for row in rows], pa.timestamp("us", tz="Asia/Tokyo")),
+        'quoted "name"': pa.array([str(row % 2) for row in rows]),
+    }
+
+
+def test_columns_of_any_type_are_slices(log_dir: Path, tmp_path: Path) -> None:
+    columns = odd_columns()
+    ids = pa.array([f"r{row}" for row in range(ROWS)])
+    pq.write_table(pa.table({"request_id": ids, **columns}), tmp_path / "odd.parquet")
+    words = [word for name in columns for word in ("--slice", name)]
+
+    code, shown, err = run(
+        log_dir, *words, "--slices", tmp_path / "odd.parquet", "--output", "json"
+    )
+
+    assert code == exit_codes.OK, err
+    found = json.loads(shown)["slices"]["declared"]["findings"]
+    rows = {
+        (each["column"], each["value"]): each["rows"]
+        for each in found
+        if "time" not in each["column"]
+    }
+    by_column = {name: [v for c, v in rows if c == name] for name in columns}
+    assert sorted(by_column["text"]) == [ABSENT, "ü"]
+    assert by_column["absent"] == by_column["untyped"] == [ABSENT]
+    assert sorted(by_column["claim"]) == [ABSENT, "false", "true"]
+    assert sum(rows["list", value] for value in by_column["list"]) == ROWS
+    assert by_column["of_large_numbers"]
+    assert by_column["unsigned"]
+    assert rows["not_finite", ABSENT] == ROWS * 3 // 4
+    assert len(by_column["coded"]) == 20
+    assert len(by_column['quoted "name"']) == 2
+
+
+def test_slices_are_chosen_one_at_a_time() -> None:
+    chosen: list[weakref.ref[NDArray[np.bool_]]] = []
+    places = (np.arange(4_000) % 20).astype(np.int8)
+    columns = {name: (places, tuple(map(str, range(20)))) for name in ("one", "two")}
+
+    def watched() -> Iterator[Slice]:
+        for each in found_slices(columns, (np.arange(4_000.0), np.arange(4_000.0))):
+            chosen.append(weakref.ref(each.chosen))
+            yield each
+
+    find_differences(watched(), np.ones(4_000), units_of(np.arange(4_000)), is_against_rest=False)
+
+    assert len(chosen) > 20
+    assert sum(each() is not None for each in chosen) <= 1

@@ -100,7 +100,9 @@ def compare(
         offered = read_offered(reader, question, pair)
         identity = read_identity(reader, question, pair)
         own = read_own_shadow(reader, question, pair, plan.threshold)
-        columns = read_slice_columns(reader, question.model, plan.slices, plan.slices_file)
+        columns = read_slice_columns(
+            reader, question.model, plan.slices, plan.slices_file, evidence.census.pairs
+        )
         forms = unit_forms(
             log_dir,
             LogKind.SHADOW,

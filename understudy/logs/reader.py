@@ -81,8 +81,11 @@ class LogReader:
         with _own_errors():
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", parameters)
 
-    def add(self, name: str, table: pa.Table) -> None:
-        """Add a table of the caller to those that queries read, until this reader is closed."""
+    def add(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Add a table of the caller to those that queries read, until this reader is closed.
+
+        A reader can be read by one query.
+        """
         self._connection.register(name, table)
 
     def rows(

@@ -1,6 +1,6 @@
 """Differences on many slices at once, with the rate of false discoveries held. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -52,7 +52,7 @@ class SliceFindings:
 
 
 def find_differences(
-    slices: Sequence[Slice],
+    slices: Iterable[Slice],
     differences: Floats,
     units: Units,
     *,
@@ -67,30 +67,33 @@ def find_differences(
     tests that are independent or positively dependent.
 
     Args:
-        slices: of the rows.
+        slices: of the rows, which are chosen one slice at a time if this is an iterator.
         differences: shadow minus champion per row, e.g. of losses, shape (n,).
         units: of the rows.
         is_against_rest: whether a slice is compared with the other rows, and not with 0.
         confidence: of each interval, and one minus the rate of false discoveries, in (0, 1).
     """
-    found = []
+    found, count = [], 0
     for each in slices:
+        count += 1
+        rows = int(np.count_nonzero(each.chosen))
+        if rows < FEW_EFFECTIVE_UNITS:
+            continue
         estimate = _estimate(each.chosen, differences, units, is_against_rest=is_against_rest)
         if estimate.effective_units < FEW_EFFECTIVE_UNITS or estimate.variance is None:
             continue
         p_value = _p_value(estimate)
         number = number_of(estimate, interval_of(estimate, confidence=confidence))
-        rows = int(np.count_nonzero(each.chosen))
         found.append(SliceFinding(each.column, each.value, rows, number, p_value))
     if not found:
-        return SliceFindings((), len(slices))
+        return SliceFindings((), count)
     adjusted = stats.false_discovery_control([each.p_value for each in found], method="by")
     judged = [
         replace(each, adjusted_p=float(p), is_shown=bool(p <= 1 - confidence))
         for each, p in zip(found, adjusted, strict=True)
     ]
     ordered = sorted(judged, key=lambda each: (each.p_value, each.column, each.value))
-    return SliceFindings(tuple(ordered), len(slices) - len(found))
+    return SliceFindings(tuple(ordered), count - len(found))
 
 
 def _estimate(

@@ -20,8 +20,8 @@ class Engine(Protocol):
         """Keep the rows of `query` as the table `name`, on disk if they do not fit."""
         ...
 
-    def add(self, name: str, table: pa.Table) -> None:
-        """Add a table of the caller to those that queries read."""
+    def add(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Add a table of the caller to those that queries read; a reader can be read once."""
         ...
 
     def rows(

@@ -1,13 +1,27 @@
 """The columns by which rows are sliced: of the score log, or of a file of the analyst's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
+from understudy.comparison.decisions.slicing import (
+    ABSENT,
+    MOST_VALUES,
+    PARTS,
+    ByPart,
+    ByValue,
+    Codes,
+    Cut,
+    by_part,
+    is_number,
+    places_of,
+)
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.uses import ID, KEYS
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.features.loading.source_files import open_chunks
 
 REQUEST_ID = "request_id"
@@ -26,8 +40,8 @@ _CHUNK_ROWS = 65_536
 
 
 def read_slice_columns(
-    engine: Engine, model: str, names: Sequence[str], file: Path | None
-) -> dict[str, pa.ChunkedArray]:
+    engine: Engine, model: str, names: Sequence[str], file: Path | None, rows: int
+) -> dict[str, Codes]:
     """Return the named columns for the rows of the table `paired`, in its order.
 
     Args:
@@ -35,6 +49,7 @@ def read_slice_columns(
         model: the deployment.
         names: of columns; those of the file come first.
         file: Parquet or CSV with a column `request_id`, once per request; None: the log alone.
+        rows: of `paired`.
 
     Raises:
         InvalidInputError: a column is in neither, or a request stands twice in the file.
@@ -49,57 +64,132 @@ def read_slice_columns(
                 for name in of_file
             ]
         )
-    columns: dict[str, pa.ChunkedArray] = {}
+    columns: dict[str, Codes] = {}
     if of_log:
-        chosen = ", ".join(f'{OF_LOG[name]} AS "{name}"' for name in of_log)
-        found = engine.table(_FROM_LOG.replace("COLUMNS", chosen), {"model": model})
-        columns |= {name: found[name] for name in of_log}
+        chosen = ", ".join(f"{OF_LOG[name]} AS c{place}" for place, name in enumerate(of_log))
+        engine.keep("sliced", _FROM_LOG.replace("COLUMNS", chosen), {"model": model})
+        columns |= zip(of_log, _codes(engine, len(of_log), rows), strict=True)
     if of_file and file is not None:
-        engine.add("given_slices", _read(file, of_file))
-        found = engine.table(_FROM_FILE)
-        columns |= {name: found[name] for name in of_file}
+        _keep_file(engine, file, of_file)
+        engine.keep("sliced", _FROM_FILE, {})
+        columns |= zip(of_file, _codes(engine, len(of_file), rows), strict=True)
     return columns
 
 
-def _read(file: Path, names: Sequence[str]) -> pa.Table:
+def _codes(engine: Engine, columns: int, rows: int) -> list[Codes]:
+    """Return the places of all rows in each column of `sliced`, read a part at a time."""
+    cuts = [_cut(engine, f"c{place}") for place in range(columns)]
+    asked = ", ".join(
+        f"coalesce(c{place}::DOUBLE, 'nan'::DOUBLE) AS c{place}"
+        if isinstance(cut, ByPart)
+        else f"coalesce(c{place}::VARCHAR, '{ABSENT}') AS c{place}"
+        for place, cut in enumerate(cuts)
+    )
+    found = [np.empty(rows, np.int8) for _ in cuts]
+    start = 0
+    for batch in engine.batches(_IN_ORDER.replace("COLUMNS", asked)):
+        for place, cut in enumerate(cuts):
+            values = batch.column(place)
+            if isinstance(cut, ByPart):
+                values = values.to_numpy(zero_copy_only=False)
+            found[place][start : start + len(batch)] = places_of(values, cut)
+        start += len(batch)
+    return [(places, cut.names) for places, cut in zip(found, cuts, strict=True)]
+
+
+def _cut(engine: Engine, column: str) -> Cut:
+    kind = engine.table(f"SELECT {column} FROM sliced LIMIT 0").schema.field(0).type  # noqa: S608 - a name of ours
+    if is_number(kind) and len(engine.rows(_DISTINCT.replace("COLUMN", column))) > MOST_VALUES:
+        (found,) = engine.rows(_QUANTILES.replace("COLUMN", column))
+        return by_part(found["quantiles"] or ())
+    values = engine.rows(_VALUES.replace("COLUMN", column))
+    return ByValue(tuple(each["value"] for each in values))
+
+
+def _keep_file(engine: Engine, file: Path, names: Sequence[str]) -> None:
+    """Keep the columns of the file as the table `given_slices`, by digests of their requests."""
     wanted = list(dict.fromkeys([REQUEST_ID, *names]))
+    faults: list[InvalidInputError] = []
     with open_chunks(file, wanted, chunk_rows=_CHUNK_ROWS) as chunks:
-        batches = [chunk.batch for chunk in chunks]
-    if not batches:
-        raise InvalidInputError.of("slices", read=f"{file}: no row", accepted="a row per request")
-    table = pa.Table.from_batches(batches)
-    ids = table[REQUEST_ID].cast(pa.string())
-    if len(ids.unique()) < len(ids):
-        twice = len(ids) - len(ids.unique())
+        batches = _remembering((chunk.batch for chunk in chunks), faults)
+        first = next(batches, None)
+        if first is None:
+            raise InvalidInputError.of(
+                "slices", read=f"{file}: no row", accepted="a row per request"
+            )
+        stream = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
+        engine.add("given_stream", stream)
+        places = ", ".join(f"#{1 + wanted.index(name)} AS c{at}" for at, name in enumerate(names))
+        try:
+            engine.keep("given_slices", _GIVEN.replace("COLUMNS", places), {})
+        except UnavailableError as error:
+            if faults:
+                raise faults[0] from error
+            accepted = "columns of numbers, texts, booleans, dates or times"
+            raise InvalidInputError.of(
+                "slices", read=f"{file}: {error}", accepted=accepted
+            ) from error
+    (twice,) = engine.rows(_TWICE)
+    if twice["rows"]:
         raise InvalidInputError.of(
-            "slices.request_id", read=f"{twice} repeated values", accepted="each value once"
+            "slices.request_id", read=f"{twice['rows']} repeated values", accepted="each value once"
         )
-    return table.set_column(table.column_names.index(REQUEST_ID), REQUEST_ID, ids)
 
 
-_ORDER = "unit, id, use, candidate"  # of the rows that are compared
+def _remembering(
+    batches: Iterator[pa.RecordBatch], faults: list[InvalidInputError]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, and keep a fault, of which the engine would return the text alone."""
+    try:
+        yield from batches
+    except InvalidInputError as error:
+        faults.append(error)
+        raise
+
+
+_GIVEN = f"""
+    SELECT {ID} AS id, * EXCLUDE (request_id)
+    FROM (SELECT request_id::VARCHAR AS request_id, COLUMNS FROM given_stream)
+"""  # noqa: S608 - texts of ours
+_TWICE = "SELECT count(*) - count(DISTINCT id) AS rows FROM given_slices"
+_DISTINCT = f"SELECT DISTINCT COLUMN FROM sliced LIMIT {MOST_VALUES + 1}"  # noqa: S608 - as above
+_LEVELS = [part / PARTS for part in range(PARTS + 1)]
+_QUANTILES = f"""
+    SELECT quantile_cont(COLUMN::DOUBLE, {_LEVELS}) FILTER (isfinite(COLUMN::DOUBLE)) AS quantiles
+    FROM sliced
+"""  # noqa: S608 - as above
+_VALUES = f"""
+    SELECT coalesce(COLUMN::VARCHAR, '{ABSENT}') AS value, count(*) AS rows
+    FROM sliced GROUP BY ALL ORDER BY rows DESC, value LIMIT {MOST_VALUES}
+"""  # noqa: S608 - as above
+_IN_ORDER = "SELECT COLUMNS FROM sliced ORDER BY unit, id, use, candidate"
 
 # Of several answers to a request the one nearest in time is the row's own.
 _FROM_LOG = f"""
-    WITH answers AS (SELECT {KEYS}, score.* FROM score WHERE model = $model),
+    WITH answers AS (SELECT {KEYS}, at_utc, COLUMNS FROM score WHERE model = $model),
     own AS (
-        SELECT paired.id, use, paired.candidate, paired.unit, answers.*,
+        SELECT paired.id, use, paired.candidate, paired.unit,
+               answers.* EXCLUDE (id, candidate, unit, at_utc),
                row_number() OVER (
                    PARTITION BY paired.id, use, paired.candidate, paired.unit
                    ORDER BY abs(epoch_us(answers.at_utc) - epoch_us(paired.at_utc))
                ) AS place
         FROM paired JOIN answers USING (id, unit, candidate)
-    ),
-    nearest AS (SELECT id, use, candidate, unit, COLUMNS FROM own WHERE place = 1)
-    SELECT nearest.* EXCLUDE (id, use, candidate, unit)
-    FROM paired LEFT JOIN nearest USING (id, use, candidate, unit)
-    ORDER BY {_ORDER}
-"""  # noqa: S608 - texts of ours
-
-_FROM_FILE = f"""
-    SELECT given_slices.* EXCLUDE (request_id)
-    FROM paired LEFT JOIN given_slices ON {ID} = paired.id
-    ORDER BY {_ORDER}
+    )
+    SELECT paired.id, use, paired.candidate, paired.unit,
+           own.* EXCLUDE (id, use, candidate, unit, place)
+    FROM paired LEFT JOIN (FROM own WHERE place = 1) AS own USING (id, use, candidate, unit)
 """  # noqa: S608 - as above
 
-QUERIES = {"slices by the score log": _FROM_LOG, "slices by a file": _FROM_FILE}
+_FROM_FILE = """
+    SELECT paired.id, use, candidate, unit, given_slices.* EXCLUDE (id)
+    FROM paired LEFT JOIN given_slices USING (id)
+"""
+
+QUERIES = {
+    "slices by the score log": _FROM_LOG,
+    "slices by a file": _FROM_FILE,
+    "values of a slice": _VALUES,
+    "parts of numbers": _QUANTILES,
+    "slices in the order of rows": _IN_ORDER,
+}

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from understudy.comparison.decisions.slicing import codes_of, declared_slices, found_slices
+from understudy.comparison.decisions.slicing import Codes, declared_slices, found_slices
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.statistics.slices import SliceFindings, find_differences
 from understudy.statistics.units import units_of
@@ -23,22 +22,23 @@ class SliceComparison:
 
 
 def compare_slices(
-    rows: PairedRows, columns: Mapping[str, pa.ChunkedArray], *, confidence: float
+    rows: PairedRows, columns: Mapping[str, Codes], *, confidence: float
 ) -> SliceComparison | None:
     """Return the differences by slice; None without columns or with fewer than two pairs."""
     if not columns or rows.champion.size < 2:  # noqa: PLR2004 - pairs
         return None
     labelled = ~np.isnan(rows.label)
     has_outcomes = bool(labelled.any())
-    chosen = labelled if has_outcomes else np.ones(rows.label.size, np.bool_)
-    part = rows.where(chosen)
+    part, codes = rows, columns
+    if has_outcomes and not labelled.all():
+        part = rows.labelled()
+        codes = {name: (places[labelled], names) for name, (places, names) in columns.items()}
     if has_outcomes:
         measure = "squared error (Brier), shadow - answered"
         differences = (part.shadow - part.label) ** 2 - (part.champion - part.label) ** 2
     else:
         measure = "score, shadow - answered, against the other rows"
         differences = part.shadow - part.champion
-    codes = {name: codes_of(column.filter(pa.array(chosen))) for name, column in columns.items()}
     units = units_of(part.unit)
     declared, found = (
         find_differences(
