@@ -10,10 +10,11 @@ from sklearn import metrics
 from typer.testing import CliRunner
 
 from stack.__main__ import app
-from tests.logs.builders import AT_US, Share, outcome_batch, score_batch
+from tests.logs.builders import AT_US, DAY_US, Share, outcome_batch, score_batch
 from understudy.comparison.compare_arms import ArmReport, compare_live_arms
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.plan import Plan
+from understudy.comparison.render.arm_page import arm_page_of
 from understudy.comparison.render.arm_texts import arm_facts
 from understudy.domain.errors import InconclusiveError, InvalidInputError
 from understudy.domain.logged_ids import IdForm, LoggedIds
@@ -287,3 +288,34 @@ def test_units_under_two_keys_of_ids_are_counted_with_a_warning(tmp_path: Path) 
     (warning,) = report.warnings
     assert "unit keys are written in 2 forms" in warning
     assert any(text == warning for _, text in arm_facts(report))
+
+
+def test_each_day_of_both_arms_has_its_own_differences(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    seats = random.random(300) < 0.1
+    days = []
+    for day, higher in enumerate((0.0, 0.2)):
+        scores = random.random(300) * 0.5 + higher * seats
+        ids = [f"{day}-{row}" for row in range(300)]
+        days.append((scores, live(seats, scores, request_ids=ids, at_us=AT_US + day * DAY_US)))
+    labels = outcome_batch([1.0, 0.0] * 150, request_ids=[f"1-{row}" for row in range(300)])
+    root = written(tmp_path, *(batch for _, batch in days), labels)
+
+    report = compare_live_arms(root, Question("fraud"), Plan(threshold=0.4))
+
+    assert [(each.day, each.rows, each.outcomes) for each in report.days] == [
+        ("2026-11-18", 300, 0),
+        ("2026-11-19", 300, 300),
+    ]
+    for (scores, _), found in zip(days, report.days, strict=True):
+        welch = stats.ttest_ind(scores[seats], scores[~seats], equal_var=False)
+        interval = welch.confidence_interval(0.95)
+        ends = found.score.difference.lower, found.score.difference.upper
+        assert ends == pytest.approx((interval.low, interval.high), rel=1e-9)
+        assert found.positive_share is not None
+        share = found.positive_share.challenger.estimate
+        assert share == pytest.approx(np.mean(scores[seats] >= 0.4))
+    assert report.days[0].squared_error is None
+    page = arm_page_of(report)
+    assert page.count("<svg") == 2  # a figure needs two days with outcomes
+    assert "Differences by day" in page

@@ -12,6 +12,7 @@ from understudy.comparison.evidence.engine import MEMORY_LIMIT, Engine
 from understudy.comparison.evidence.rows import Question
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
+from understudy.comparison.sections.arm_days import DayOfArms, days_of_arms
 from understudy.comparison.sections.arms import ArmComparison, beside, compare_arms
 from understudy.comparison.sections.quality import mixture_of
 from understudy.logs.finished_files import Scope
@@ -30,6 +31,7 @@ class ArmReport:
     challenger: ArmCensus
     steps: tuple[Step, ...]
     comparison: ArmComparison
+    days: tuple[DayOfArms, ...]
     noise_kind: NoiseKind | None  # of an A/A test; None: the versions differ
     warnings: tuple[str, ...]
     verdict: Verdict | None  # None: no margins were given
@@ -75,6 +77,7 @@ def compare_live_arms(
         challenger=evidence.challenger,
         steps=evidence.steps,
         comparison=found if own is None else beside(found, own),
+        days=days_of_arms(evidence.rows, plan),
         noise_kind=kind if is_own(pair) else None,
         warnings=(
             *statement_of(pair, kind),

@@ -1,8 +1,11 @@
 """A comparison of arms as one HTML page that needs no network. Pure."""
 
+from collections.abc import Iterable
+
 from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.evidence.arms import QUERIES
 from understudy.comparison.render import arm_texts, html, texts
+from understudy.comparison.render.day_figures import arm_day_figures
 from understudy.runtime.terminal.plain_text import shown
 
 
@@ -25,6 +28,13 @@ def arm_page_of(report: ArmReport) -> str:
                 for title, rows in arm_texts.measure_tables(report)
                 for line in html.table(title, arm_texts.MEASURES, rows)
             ),
+            *_by_day(report),
+            *html.figures(arm_day_figures(report.days), versions=("champion", "challenger")),
             *html.queries(QUERIES),
         ],
     )
+
+
+def _by_day(report: ArmReport) -> Iterable[str]:
+    if by_day := arm_texts.day_rows(report):
+        yield from html.table("Differences by day", arm_texts.DAYS, by_day)

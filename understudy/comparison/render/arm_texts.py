@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.evidence.arm_rows import ArmCensus
 from understudy.comparison.render.coverage_texts import Facts, outcomes_text
+from understudy.comparison.render.decision_texts import last_days
 from understudy.comparison.render.number_texts import number_text, threshold_text
+from understudy.comparison.sections.arm_days import DayOfArms
 from understudy.runtime.terminal.plain_text import shown
 from understudy.statistics.arms import ArmMeasure
 from understudy.statistics.sample_ratio import SampleRatio
 
 MEASURES = ("", "champion", "challenger", "challenger - champion")
+DAYS = ("day", "rows", "mean score", "positive", "outcomes", "squared error")
 STEPS = ("units by their first split", "champion", "challenger", "share", "declared", "evidence")
 
 
@@ -52,6 +55,23 @@ def _measure_rows(measures: Mapping[str, ArmMeasure]) -> list[tuple[str, ...]]:
         )
         for name, each in measures.items()
     ]
+
+
+def day_rows(report: ArmReport) -> list[tuple[str, ...]]:
+    """Return challenger minus champion on each day, or on the last days if they are many."""
+    return last_days([_day_row(each) for each in report.days])
+
+
+def _day_row(each: DayOfArms) -> tuple[str, ...]:
+    share, squares = each.positive_share, each.squared_error
+    return (
+        each.day,
+        f"{each.rows:,}",
+        number_text(each.score.difference, sign="+"),
+        "" if share is None else number_text(share.difference, sign="+"),
+        f"{each.outcomes:,}",
+        "" if squares is None else number_text(squares.difference, sign="+"),
+    )
 
 
 def ratio_rows(report: ArmReport) -> list[tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from understudy.comparison.render.svg import Chart, Mark, Role, Series
+from understudy.comparison.sections.arm_days import DayOfArms
 from understudy.comparison.sections.coverage import CoveredPeriod
 from understudy.comparison.sections.days import DayOfPairs
 from understudy.runtime.terminal.plain_text import shown
@@ -16,7 +17,7 @@ def day_figures(days: Sequence[DayOfPairs]) -> list[Chart]:
     if not days:
         return []
     places = list(enumerate(days))
-    charts = [_differences(days)]
+    label = _days_label(days[0].day, days[-1].day)
     of_both = (
         (
             "Share of positive decisions at the threshold that acts, by day",
@@ -34,13 +35,62 @@ def day_figures(days: Sequence[DayOfPairs]) -> list[Chart]:
             [(at, each.auc) for at, each in places if each.auc is not None],
         ),
     )
-    for title, label, found in of_both:
-        if len(found) > 1:
-            champion: Placed = [(float(at), each.champion) for at, each in found]
-            shadow: Placed = [(float(at), each.shadow) for at, each in found]
-            series = [*_with_band(champion, "champion"), *_with_band(shadow, "shadow")]
-            charts.append(Chart(title, _days_label(days), label, series))
-    return charts
+    return [
+        _differences(days, label),
+        *_of_both(
+            label,
+            [
+                (title, of, [(float(at), each.champion, each.shadow) for at, each in found])
+                for title, of, found in of_both
+            ],
+        ),
+    ]
+
+
+def arm_day_figures(days: Sequence[DayOfArms]) -> list[Chart]:
+    """Return the charts of both arms by day."""
+    if not days:
+        return []
+    places = list(enumerate(days))
+    of_both = (
+        ("Mean score by day", "mean score", [(at, each.score) for at, each in places]),
+        (
+            "Share of positive decisions at the threshold that acts, by day",
+            "share of rows",
+            [(at, each.positive_share) for at, each in places if each.positive_share is not None],
+        ),
+        (
+            "Squared error of scores against outcomes, by day of the answer; lower is better",
+            "mean squared error",
+            [(at, each.squared_error) for at, each in places if each.squared_error is not None],
+        ),
+    )
+    return _of_both(
+        _days_label(days[0].day, days[-1].day),
+        [
+            (title, of, [(float(at), each.champion, each.challenger) for at, each in found])
+            for title, of, found in of_both
+        ],
+    )
+
+
+def _of_both(
+    x_label: str, charts: Sequence[tuple[str, str, Sequence[tuple[float, Number, Number]]]]
+) -> list[Chart]:
+    """Return a chart of two versions for each title, label and numbers of at least two days."""
+    return [
+        Chart(
+            title,
+            x_label,
+            label,
+            [
+                *_with_band([(at, one) for at, one, _ in found], "champion"),
+                *_with_band([(at, two) for at, _, two in found], "shadow"),
+            ],
+        )
+        for title, label, found in charts
+        if len(found) > 1
+    ]
 
 
 def coverage_figure(periods: Sequence[CoveredPeriod]) -> Chart:
@@ -60,19 +110,19 @@ def coverage_figure(periods: Sequence[CoveredPeriod]) -> Chart:
     )
 
 
-def _differences(days: Sequence[DayOfPairs]) -> Chart:
+def _differences(days: Sequence[DayOfPairs], x_label: str) -> Chart:
     places: Placed = [(float(at), day.difference) for at, day in enumerate(days)]
     return Chart(
         title="Mean difference by day, with its interval",
-        x_label=_days_label(days),
+        x_label=x_label,
         y_label="shadow minus answered",
         series=list(_with_band(places, "neutral")),
         marks=[Mark(0.0, "", is_horizontal=True)],
     )
 
 
-def _days_label(days: Sequence[DayOfPairs]) -> str:
-    return f"day, from {days[0].day} to {days[-1].day}"
+def _days_label(first: str, last: str) -> str:
+    return f"day, from {first} to {last}"
 
 
 def _with_band(places: Placed, role: Role) -> Iterator[Series]:

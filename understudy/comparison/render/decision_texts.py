@@ -66,9 +66,14 @@ def flip_facts(flips: Flips) -> Facts:
 
 def day_rows(days: Sequence[DayOfPairs]) -> list[tuple[str, ...]]:
     """Return the differences of each day, of the last days if they are many."""
-    earlier = len(days) - _MOST_DAYS
-    rest = [(f"{earlier} earlier", *[""] * (len(DAYS) - 1))] if earlier > 0 else []
-    return rest + [_day_row(each) for each in days[-_MOST_DAYS:]]
+    return last_days([_day_row(each) for each in days])
+
+
+def last_days(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows of the last days, below the number of the others."""
+    earlier = len(rows) - _MOST_DAYS
+    rest = [(f"{earlier} earlier", *[""] * (len(rows[0]) - 1))] if earlier > 0 else []
+    return [*rest, *rows[-_MOST_DAYS:]]
 
 
 def _day_row(each: DayOfPairs) -> tuple[str, ...]:

@@ -67,12 +67,14 @@ def _cell(label: str, text: str) -> str:
     return f"<td{named}>{escape(text)}</td>"
 
 
-def figures(charts: Sequence[Chart]) -> Iterable[str]:
-    """Return the charts with their captions."""
+def figures(
+    charts: Sequence[Chart], *, versions: tuple[str, str] = ("answered", "shadow")
+) -> Iterable[str]:
+    """Return the charts with their captions, and the colours of both versions by name."""
     if not charts:
         return
-    yield '<h2>Figures</h2><p class="legend"><span class="champion">answered</span> '
-    yield '<span class="shadow">shadow</span></p><div class="figures">'
+    yield '<h2>Figures</h2><p class="legend"><span class="champion">'
+    yield f'{versions[0]}</span> <span class="shadow">{versions[1]}</span></p><div class="figures">'
     for chart in charts:
         yield f"<figure>{svg_of(chart)}<figcaption>{escape(chart.title)}</figcaption></figure>"
     yield "</div>"

@@ -49,6 +49,8 @@ def print_arms(report: ArmReport) -> None:
     screen.table(arm_texts.STEPS, arm_texts.ratio_rows(report), title="sample ratio")
     for title, rows in arm_texts.measure_tables(report):
         screen.table(arm_texts.MEASURES, rows, title=title)
+    if by_day := arm_texts.day_rows(report):
+        screen.table(arm_texts.DAYS, by_day, title="differences by day")
     _print_verdict(screen, report.verdict, texts.margins_origin(report.plan, pair.first_at))
 
 
