@@ -11,6 +11,7 @@ MOST_BYTES = 720 * 2**20  # 160 MiB of modules, 360 MiB of the engine, the colum
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_200)  # a minute of CPU, and busy machines are slow
 def test_a_million_rows_are_compared_within_the_limit_of_the_engine_and_their_columns(
     tmp_path: Path,
 ) -> None:
