@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.registry.operator import Operator, running_registry, served_registry
-from tests.registry.postgresql import Server
+from tests.registry.postgresql import Original, Server
 from tests.registry.postgresql import running_server as running_postgresql
 from tests.registry.samples import ACTOR, new_version, record_with
+from understudy.domain.changes import DeployChampion
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,22 @@ def postgresql() -> Iterator[Server]:
     """Yield a server of PostgreSQL; tests that need one are skipped where there is none."""
     with running_postgresql() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def original(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Original:
+    """Return database and directory of a stopped registry with fraud@1, deployed."""
+    made = Original(postgresql.new_database(), tmp_path_factory.mktemp("original"))
+
+    async def fill() -> None:
+        async with running_registry(made.directory, store=made.place.conninfo) as channel:
+            operator = Operator(channel)
+            response = await operator.register(new_version())
+            assert response.report.complete, response.report
+            await operator.change(DeployChampion(1))
+
+    asyncio.run(fill())
+    return made
 
 
 @pytest.fixture

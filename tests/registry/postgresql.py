@@ -49,6 +49,14 @@ class Server:
         return self.new_database(urlsplit(place.conninfo).path.removeprefix("/"))
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A stopped registry, to be copied."""
+
+    place: PostgresqlPlace
+    directory: Path
+
+
 @contextmanager
 def running_server() -> Iterator[Server]:
     """Start a server, and end it after the block; skip the test where there is none."""

@@ -4,40 +4,16 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from registry.store.postgresql import PostgresqlPlace
 from tests.registry.operator import Operator, report_of, running_registry
-from tests.registry.postgresql import Server
-from tests.registry.samples import new_version
+from tests.registry.postgresql import Original, Server
 from understudy.control.belief import Belief
-from understudy.domain.changes import DeployChampion, SetThreshold
+from understudy.domain.changes import SetThreshold
 from understudy.registry.v1 import registry_pb2 as pb
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    place: PostgresqlPlace
-    directory: Path
-
-
-@pytest.fixture(scope="module")
-def original(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Original:
-    """Return database and directory of a stopped registry with fraud@1, deployed."""
-    made = Original(postgresql.new_database(), tmp_path_factory.mktemp("original"))
-
-    async def fill() -> None:
-        async with running_registry(made.directory, store=made.place.conninfo) as channel:
-            operator = Operator(channel)
-            response = await operator.register(new_version())
-            assert response.report.complete, response.report
-            await operator.change(DeployChampion(1))
-
-    asyncio.run(fill())
-    return made
 
 
 @pytest.fixture
