@@ -1,23 +1,15 @@
-"""Approvals by people with tokens, through the commands; and votes whose process is killed."""
+"""Approvals by people with tokens, through the commands."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 
-from registry.store import votes
-from registry.store.database import open_database, reading
-from registry.verify_registry import verify_database
 from tests.registry.callers import ProvenRegistry, entry, proven_registry, token_of
 from tests.registry.commands import REASON, command, json_of
-from tests.registry.operator import LIMIT_S
 from understudy.domain.identities import Role
-from understudy.domain.versions import VersionRef
 from understudy.runtime.exit_codes import NOT_PERMITTED, OK, REFUSED
 
 ENTRIES = [
@@ -83,48 +75,3 @@ async def test_a_model_that_demands_approval_gets_it_from_another_person(
     actions = [row["action"] for row in audit["entries"]]
     assert actions[2:] == ["ACTION_APPROVAL_POLICY", "ACTION_APPROVE", "ACTION_DEPLOY"]
     assert audit["chain_intact"]
-
-
-VOTING = """
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from registry.approve_version import Voter, VoteRequest
-from registry.decisions.actors import Actor, Proof
-from registry.decisions.approvals import VoteKind
-from registry.store.database import open_database
-from understudy.domain.versions import VersionRef
-voter = Voter(open_database(Path(sys.argv[1])), lambda: datetime.now(UTC), 60.0)
-bob = Actor("bob", Proof.TOKEN)
-while True:
-    asked = VoteRequest(VersionRef("fraud", 1), VoteKind.APPROVE, None, None, bob, "r", False)
-    print(voter.vote(asked).vote.place, flush=True)
-"""
-
-
-@pytest.mark.long
-@pytest.mark.fault
-def test_a_vote_whose_process_is_killed_is_whole_or_absent(seeded: Path) -> None:
-    database, random, answered = seeded / "registry.sqlite", Random(7), 0
-    for _ in range(25):
-        process = subprocess.Popen(
-            [sys.executable, "-c", VOTING, database], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        for _ in range(random.randrange(1, 12)):
-            answered = int(process.stdout.readline())
-        with pytest.raises(subprocess.TimeoutExpired):  # a random point of the next votes
-            process.wait(timeout=random.random() / 50)
-        process.kill()
-        answered = max([answered, *map(int, process.stdout.read().split())])
-        process.wait(timeout=LIMIT_S)
-        process.stdout.close()
-
-        engine = open_database(database)
-        with reading(engine) as connection:
-            kept = votes.on_version(connection, VersionRef("fraud", 1))
-            faults = verify_database(connection).faults
-        engine.dispose()
-        assert faults == ()
-        assert [each.place for each in kept] == list(range(1, len(kept) + 1))
-        assert answered <= len(kept) <= answered + 1
