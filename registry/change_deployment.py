@@ -157,11 +157,10 @@ class DeploymentChanger:
             first_salt=model,
             numbers_taken=max(request.numbers_taken, lineage.latest(connection).revision),
         )
-        needed_now = targets(before, after)
+        needed_now, marked = targets(before, after), marks.of_kinds(connection, model)
         for kind in (Kind.RETIREMENT, Kind.COLLECTION):
-            check_usable(model, needed_now, kind, marks.of_model(connection, kind, model))
-        blocked = marks.of_model(connection, Kind.BLOCK, model)
-        reasons = {number: block.reason for number, block in blocked.items()}
+            check_usable(model, needed_now, kind, marked[kind])
+        reasons = {number: block.reason for number, block in marked[Kind.BLOCK].items()}
         check_not_blocked(model, gains(before, after), reasons)
         if request.able is not None and not needed_now <= request.able:
             raise ConflictError(f"{model} was changed while the artifacts were checked")

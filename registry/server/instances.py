@@ -35,6 +35,14 @@ class Run(Protocol):
     def __call__(self, work: Callable[[], ResultT], /) -> Awaitable[ResultT]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """The facts that an exchange found."""
+
+    changes: int  # committed, by all registries
+    has_news: bool  # whether the report of a scorer host was news
+
+
 @dataclass(slots=True, eq=False)
 class Instances:
     """The database as several registries use it. For one event loop."""
@@ -46,28 +54,31 @@ class Instances:
     now_s: Callable[[], float]
     now: Callable[[], datetime]  # UTC
     _read_until: int = 0
+    _begun: int = 0  # exchanges, counted
+    _done: int = 0  # number of the last exchange that succeeded
+    _changes: int = 0  # as the last exchange read it
     # When the report of each name was heard, of those that are exchanged.
     _exchanged: dict[_Key, datetime] = field(default_factory=dict)
     _exchanging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def changes(self) -> int:
-        """Return the number of committed changes; blocks."""
-        with reading(self.engine) as connection:
-            return shared.changes_of(connection)
+    async def exchange(self, run: Run) -> Exchanged:
+        """Exchange reports with the other registries, and read the number of changes.
 
-    async def exchange(self, run: Run) -> bool:
-        """Exchange reports with the other registries; those that wait meanwhile are told together.
+        Callers that wait for the end of an exchange share the next one: thousands of watchers that
+        move here at once cost two.
 
         Args:
             run: runs blocking work in another thread.
 
-        Returns:
-            Whether the report of a scorer host was news.
-
         Raises:
             UnavailableError: the database does not answer.
         """
+        asked_at = self._begun
         async with self._exchanging:
+            if self._done > asked_at:
+                return Exchanged(self._changes, has_news=False)
+            self._begun += 1
+            number = self._begun
             heard = self.observed.heard()
             own = [each for each in heard if self._exchanged.get(_key(each)) != each.at]
             if own:
@@ -77,7 +88,9 @@ class Instances:
             news = [each for each in found if self._take(each)]
             known = {_key(each) for each in self.observed.heard()}
             self._exchanged = {key: at for key, at in self._exchanged.items() if key in known}
-        return any(isinstance(each.report, ScorersReport) for each in news)
+            self._done = number
+        has_news = any(isinstance(each.report, ScorersReport) for each in news)
+        return Exchanged(self._changes, has_news)
 
     def _tell(self, own: Sequence[Heard[Report]]) -> None:
         now_s = self.now_s()
@@ -91,6 +104,7 @@ class Instances:
     def _read(self) -> list[HeardReport]:
         with reading(self.engine) as connection:
             found, self._read_until = shared.reports_after(connection, self._read_until)
+            self._changes = shared.changes_of(connection)
         return found
 
     def _take(self, found: HeardReport) -> bool:

@@ -167,7 +167,7 @@ class LiveState:
         self.observed.report_router(report, at=now, now_s=self._now_s())
         log_refusal(report.router_id, refusal, self.observed.refusal_of(report.router_id))
         if last is None or last.report != report:
-            await self._exchange_reports()
+            await self.catch_up()
         before = {each.model: each for each in self._stored.acting}
         if is_known(before, report):
             return
@@ -183,19 +183,22 @@ class LiveState:
             _log.info("acting_champions_changed", acting=[str(each) for each in changed])
 
     async def catch_up(self) -> None:
-        """Publish the changes of other registries over the database; without any, do nothing.
+        """Publish changes and reports of other registries over the database, which get those from here.
+
+        Without other registries, do nothing.
 
         Raises:
             UnavailableError: the database does not answer.
         """
         if self._instances is None:
             return
-        changes = await self.run(self._instances.changes)
-        if changes > self._stored.changes:
+        found = await self._instances.exchange(self.run)
+        if found.changes > self._stored.changes:
             async with self._changing:
-                if changes > self._stored.changes:
+                if found.changes > self._stored.changes:
                     await self._reload(models=())
-        await self._exchange_reports()
+        elif found.has_news:
+            self._publish()
 
     async def _restore_kept(self) -> None:
         kept = await self.run(lambda: read_reports(self._engine))
@@ -208,15 +211,10 @@ class LiveState:
 
     async def _keep(self, report: ScorersReport) -> None:
         if self._instances is not None:
-            await self._exchange_reports()
             await self.catch_up()
             return
         async with self._saving:
             await self.run(lambda: save_report(self._engine, report))
-
-    async def _exchange_reports(self) -> None:
-        if self._instances is not None and await self._instances.exchange(self.run):
-            self._publish()
 
     @property
     def stored(self) -> StoredState:
@@ -297,7 +295,7 @@ class LiveState:
             # While this process was suspended or starved no report could arrive: not the hosts' fault.
             self.observed.prolong(max(0.0, now_s - slept_from_s - pause_s))
             try:
-                await self._exchange_reports()
+                await self.catch_up()
             except UnavailableError as error:
                 # No report to another registry could arrive either.
                 self.observed.prolong(pause_s)

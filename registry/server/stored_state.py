@@ -105,7 +105,7 @@ def reread(
             deployed.append(each)
             deployments.append(each.current)
     return StoredState(
-        identity=lineage.identity_of(connection),
+        identity=lineage.identity_of(connection, lineages),
         lineages=lineages,
         models=MappingProxyType(models),
         deployments=tuple(deployments),
@@ -148,8 +148,9 @@ def _as_published(
     connection: Connection, deployment: Deployment, acting: ActingChampion | None, *, limit: int
 ) -> Deployment:
     """Return the revision with its standby and the blocked versions of the model."""
-    blocked = tuple(marks.of_model(connection, Kind.BLOCK, deployment.model))
-    out = {*blocked, *marks.of_model(connection, Kind.RETIREMENT, deployment.model)}
+    marked = marks.of_kinds(connection, deployment.model)
+    blocked = tuple(sorted(marked[Kind.BLOCK]))
+    out = {*blocked, *marked[Kind.RETIREMENT]}
     champions = revisions.champions_of(connection, deployment.model)
     standby = standby_of(
         deployment,

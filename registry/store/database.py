@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy import Connection, Engine, RootTransaction, event, select
 from sqlalchemy.exc import DBAPIError
 
 from registry.store import lineage, schema
@@ -25,7 +25,7 @@ def open_database(place: Path | PostgresqlPlace) -> Engine:
         RefusedError: a newer registry wrote it, or it cannot keep what registries write.
     """
     engine = sqlite_engine(place) if isinstance(place, Path) else postgresql_engine(place)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _send_begin)
     try:
         with writing(engine) as connection:
             dialect_of(connection).create_missing(connection)
@@ -67,12 +67,25 @@ def owning_files(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def _begun(engine: Engine, begin: str) -> Iterator[Connection]:
-    with (
-        _translated(dialect_of(engine)),
-        engine.connect() as connection,
-        connection.execution_options(begin=begin).begin(),
-    ):
-        yield connection
+    with _translated(dialect_of(engine)):
+        try:
+            transaction = _begin(engine, begin)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            # It was open before a restart of the server. The engine has dropped all such connections.
+            transaction = _begin(engine, begin)
+        with transaction.connection as connection, transaction:
+            yield connection
+
+
+def _begin(engine: Engine, begin: str) -> RootTransaction:
+    connection = engine.connect().execution_options(begin=begin)
+    try:
+        return connection.begin()
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _check_schema_version(connection: Connection) -> None:
@@ -90,7 +103,7 @@ def _check_schema_version(connection: Connection) -> None:
         )
 
 
-def _begin(connection: Connection) -> None:
+def _send_begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql(options.get("begin", dialect_of(connection).begin_reading))
 

@@ -5,6 +5,7 @@ watchers of one copy notice the other.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -126,9 +127,13 @@ def open_epoch(connection: Connection) -> OpenedEpoch:
     return OpenedEpoch(number * _SEQUENCES_PER_EPOCH, last is not None and last.file == file)
 
 
-def identity_of(connection: Connection) -> Identity:
-    """Return the identity as watchers see it, with the last change as it is now."""
-    found = read_all(connection)
+def identity_of(connection: Connection, found: Sequence[StoredLineage]) -> Identity:
+    """Return the identity as watchers see it, with the last change as it is now.
+
+    Args:
+        connection: of a transaction.
+        found: all lineages of the database, oldest first.
+    """
     succeeded = [each.id for each in found[:-1]]
     succeeded += [each.successor_of for each in found if each.successor_of]
     rows = connection.execute(

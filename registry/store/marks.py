@@ -3,7 +3,7 @@
 Every function runs in a transaction.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,15 @@ def of_model(connection: Connection, kind: Kind, model: str) -> dict[int, Mark]:
     query = select(marks).where(marks.c.kind == kind, marks.c.model == model)
     rows = connection.execute(query.order_by(marks.c.number)).mappings()
     return {each.ref.number: each for each in map(mark_from_row, rows)}
+
+
+def of_kinds(connection: Connection, model: str) -> Mapping[Kind, Mapping[int, Mark]]:
+    """Return the marks of a model by kind, and then by version number; every kind is there."""
+    found: dict[Kind, dict[int, Mark]] = {kind: {} for kind in MARKS}
+    for ref, by_kind in all_of(connection, model).items():
+        for kind, mark in by_kind.items():
+            found[kind][ref.number] = mark
+    return found
 
 
 def of_versions(

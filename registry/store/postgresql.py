@@ -30,6 +30,7 @@ _CONNECT_TIMEOUT_S = 5
 _LOST_PEER_MS = 10_000  # after which an unanswered packet ends a connection
 _WRITE_LOCK, _FILES_LOCK = 0x756E64657273, 0x756E64657274  # keys of advisory locks
 _WAIT_FOR_LOCK_S = 5
+_COUNT_CHANGE = f"UPDATE {shared_state.name} SET changes = changes + 1; "  # noqa: S608 - our table
 _LONGEST_PAUSE_S = 30  # of a writer within its transaction: one that was suspended frees the lock
 
 
@@ -57,10 +58,10 @@ def postgresql_engine(place: PostgresqlPlace) -> Engine:
 
     return create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(place.conninfo, **place.parameters()),
+        # The driver begins no transaction by itself: the adapter's BEGIN is one trip to the server.
+        creator=lambda: psycopg.connect(place.conninfo, autocommit=True, **place.parameters()),
         pool_size=8,
         max_overflow=8,
-        pool_pre_ping=True,  # a restarted server fails no call
     )
 
 
@@ -108,15 +109,16 @@ class Bell:
 class Postgresql:
     """The adapter; see the port."""
 
-    begin_reading = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     # Not repeatable: its view would be older than the lock that it waits for.
     begin_writing = (
+        "BEGIN ISOLATION LEVEL READ COMMITTED; "
         f"SET LOCAL lock_timeout = '{_WAIT_FOR_LOCK_S}s'; "
         f"SET LOCAL idle_in_transaction_session_timeout = '{_LONGEST_PAUSE_S}s'; "
         f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
     )
     begin_owning_files = (
-        f"SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
+        "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
         f"SELECT pg_advisory_xact_lock({_FILES_LOCK})"
     )
 
@@ -135,10 +137,7 @@ class Postgresql:
         connection.execute(first.on_conflict_do_nothing())
 
     def finish_writing(self, connection: Connection, *, changes_state: bool) -> None:
-        if changes_state:
-            next_one = {"changes": shared_state.c.changes + 1}
-            connection.execute(shared_state.update().values(**next_one))
-        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+        connection.exec_driver_sql(f"{_COUNT_CHANGE if changes_state else ''}NOTIFY {CHANNEL}")
 
     def insert(self, table: Table) -> Insert:
         return insert(table)

@@ -46,7 +46,15 @@ class Server:
 
     def copy_of(self, place: PostgresqlPlace) -> PostgresqlPlace:
         """Create a copy of a database that is not in use."""
-        return self.new_database(urlsplit(place.conninfo).path.removeprefix("/"))
+        return self.new_database(_name_of(place))
+
+    def end_connections_to(self, place: PostgresqlPlace) -> None:
+        """End all connections, as a restart does."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            ended = (
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
+            )
+            assert connection.execute(ended, [_name_of(place)]).fetchall()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,10 @@ def running_server() -> Iterator[Server]:
             process.wait(_START_LIMIT_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name_of(place: PostgresqlPlace) -> str:
+    return urlsplit(place.conninfo).path.removeprefix("/")
 
 
 def _await_ready(process: subprocess.Popen[bytes], folder: Path) -> None:

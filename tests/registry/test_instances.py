@@ -2,18 +2,29 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 
+from registry.server.instances import Instances
+from registry.server.observed import Observed
+from registry.server.report_rooms import ReportRoom
+from registry.store.database import open_database
 from registry.store.postgresql import PostgresqlPlace
 from tests.registry.operator import Operator, report_of, running_registry
 from tests.registry.postgresql import Original, Server
+from tests.registry.test_live_state import ROOM
 from understudy.control.belief import Belief
 from understudy.domain.changes import SetThreshold
+from understudy.domain.errors import UnavailableError
 from understudy.registry.v1 import registry_pb2 as pb
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -93,3 +104,52 @@ async def test_an_instance_that_starts_knows_the_reports_to_others(
         seen = await Operator(channel).seen(lambda _: True)
 
     assert [each.host_id for each in seen.scorers] == ["h-1"]
+
+
+def instances_over(place: PostgresqlPlace, engine: Engine) -> Instances:
+    rooms = (ReportRoom(ROOM), ReportRoom(ROOM))
+    observed = Observed(silent_after_s=30)
+    return Instances(place, engine, observed, rooms, lambda: 0.0, lambda: datetime.now(UTC))
+
+
+async def test_watchers_that_arrive_at_once_cost_two_transactions(
+    database: PostgresqlPlace,
+) -> None:
+    engine, begun = open_database(database), 0
+
+    def begin(_: Connection) -> None:
+        nonlocal begun
+        begun += 1
+
+    event.listen(engine, "begin", begin)
+    instances = instances_over(database, engine)
+
+    found = await asyncio.gather(*[instances.exchange(asyncio.to_thread) for _ in range(20)])
+
+    engine.dispose()
+    assert begun == 2, "the one that runs, and one for all that came meanwhile"
+    assert len({each.changes for each in found}) == 1
+
+
+async def test_an_exchange_that_failed_is_made_again_by_the_next_caller(
+    database: PostgresqlPlace,
+) -> None:
+    engine = open_database(database)
+    instances = instances_over(database, engine)
+    tries = 0
+
+    async def run(work: Callable[[], T]) -> T:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0)  # the others ask meanwhile
+        if tries <= 2:
+            raise UnavailableError("registry database", "away")
+        return work()
+
+    found = await asyncio.gather(
+        *[instances.exchange(run) for _ in range(5)], return_exceptions=True
+    )
+
+    engine.dispose()
+    assert [isinstance(each, UnavailableError) for each in found] == [True] * 2 + [False] * 3
+    assert tries == 3

@@ -23,7 +23,7 @@ from registry.server.watch_messages import WatchMessages
 from registry.server.watchers import Watchers
 from registry.store import schema
 from registry.store.database import open_database, reading, writing
-from registry.store.lineage import identity_of
+from registry.store.lineage import latest
 from tests.registry.faults import full_disk
 from tests.registry.operator import LIMIT_S, running_registry
 from tests.registry.samples import REVALIDATE_BY
@@ -302,7 +302,7 @@ def test_a_lineage_is_made_once_and_kept(tmp_path: Path) -> None:
     for name in ("one", "one", "other"):
         engine = open_database(tmp_path / f"{name}.sqlite")
         with reading(engine) as connection:
-            lineages.append(identity_of(connection).lineage)
+            lineages.append(latest(connection).id)
         engine.dispose()
 
     first, again, other = lineages

@@ -19,6 +19,7 @@ from registry.store.postgresql import PostgresqlPlace
 from registry.store.revisions import StoredRevision
 from registry.store.shared import is_shared
 from registry.verify_registry import verify_database
+from tests.registry.postgresql import Server
 from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
 from understudy.domain.errors import RefusedError
@@ -180,6 +181,22 @@ def test_files_are_owned_beside_a_writer(engine: Engine) -> None:
 
     with reading(engine) as connection:
         assert audit_log.last(connection)[0] == 1
+
+
+def test_a_restarted_server_fails_no_transaction(postgresql: Server) -> None:
+    place = postgresql.new_database()
+    engine = open_database(place)
+    with reading(engine), reading(engine):  # two connections stay open after it
+        pass
+
+    postgresql.end_connections_to(place)
+
+    for _ in range(2):
+        with writing(engine) as connection:
+            audit_log.append(connection, drilled())
+    with reading(engine) as connection:
+        assert audit_log.last(connection)[0] == 2
+    engine.dispose()
 
 
 def test_a_database_of_another_schema_is_refused(place: Place, engine: Engine) -> None:
