@@ -33,6 +33,7 @@ from router.ports import Clocks
 from router.revision.live_models import LiveModels
 from router.settings import RouterSettings
 from understudy.control.belief import Belief
+from understudy.control.registry_channel import RegistryChannel
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.report_wire import belief_to_wire
 from understudy.domain.spans import SpanSink
@@ -180,7 +181,7 @@ def _ports(
 @asynccontextmanager
 async def _in_background(
     settings: RouterSettings,
-    channel: grpc.aio.Channel,
+    channel: RegistryChannel,
     belief: Belief,
     router_id: str,
     models: LiveModels,
@@ -229,7 +230,7 @@ def service_limits(settings: RouterSettings) -> ServiceLimits:
 
 
 async def _follow(
-    channel: grpc.aio.Channel,
+    channel: RegistryChannel,
     belief: Belief,
     router_id: str,
     models: LiveModels,

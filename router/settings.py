@@ -33,7 +33,7 @@ class RouterSettings(AccessSettings):
     )
 
     listen: str = "127.0.0.1:8400"
-    registry: str = "127.0.0.1:8500"
+    registry: str = "127.0.0.1:8500"  # or several addresses, separated by commas, tried in turn
     features: str  # lmdb:PATH or aerospike://HOST:PORT/NAMESPACE
     log_dir: Path  # score, shadow and outcome logs
     state_dir: Path  # last snapshot, admin sockets

@@ -72,7 +72,9 @@ def serve(  # noqa: PLR0917 - options of a command line
 
 @app.command()
 def host(
-    registry: Annotated[str | None, typer.Option(help="the registry's host:port")] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="the registry's host:port, or several separated by commas")
+    ] = None,
     dir_: Annotated[Path | None, typer.Option("--dir", help="cache, sockets, state")] = None,
     listen: Annotated[str | None, typer.Option(help="the host's own health service")] = None,
     models: Annotated[str | None, typer.Option(help="models that it may run [all]")] = None,

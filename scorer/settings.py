@@ -117,7 +117,10 @@ class HostSettings(AccessSettings):
 
     model_config = SettingsConfigDict(env_prefix="SCORER_HOST_", frozen=True, extra="forbid")
 
-    registry: str = Field("127.0.0.1:8500", description="the registry's host:port")
+    registry: str = Field(
+        "127.0.0.1:8500",
+        description="the registry's host:port, or several separated by commas, tried in turn",
+    )
     dir: Path = Field(description="artifact cache, sockets, state")
     host_id: str | None = Field(
         None, description="by default the names of the machine and the folder"

@@ -12,7 +12,12 @@ from registry.cli.completion import (
 from understudy.control.wire_values import GREATEST_NUMBER
 
 Registry = Annotated[
-    str, typer.Option("--registry", envvar="UNDERSTUDY_REGISTRY", help="HOST:PORT of the registry")
+    str,
+    typer.Option(
+        "--registry",
+        envvar="UNDERSTUDY_REGISTRY",
+        help="HOST:PORT of the registry, or several separated by commas",
+    ),
 ]
 Actor = Annotated[
     str | None, typer.Option("--actor", envvar="UNDERSTUDY_ACTOR", help="the actor [user@host]")

@@ -60,7 +60,9 @@ Registry = Annotated[
 @app.command()
 def serve(
     listen: Annotated[str | None, typer.Option(help="HOST:PORT of all workers.")] = None,
-    registry: Annotated[str | None, typer.Option(help="HOST:PORT of the registry.")] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the registry, or several separated by commas.")
+    ] = None,
     features: Annotated[
         str | None, typer.Option(help="lmdb:PATH or aerospike://HOST:PORT/NAMESPACE")
     ] = None,

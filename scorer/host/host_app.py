@@ -16,6 +16,7 @@ from scorer.host.fleet import Fleet
 from scorer.host.metrics import HostCollector
 from scorer.settings import HostSettings
 from understudy.control.belief import Belief
+from understudy.control.registry_channel import RegistryChannel
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.report_wire import scorers_report_to_wire
 from understudy.domain.reports import ScorersReport
@@ -92,7 +93,7 @@ async def _show_health(health: HealthSwitch, fleet: Fleet, stop: asyncio.Event) 
             _log.warning("health_turned", health=wanted.name)
 
 
-async def _follow(channel: grpc.aio.Channel, belief: Belief, fleet: Fleet, role: HostRole) -> None:
+async def _follow(channel: RegistryChannel, belief: Belief, fleet: Fleet, role: HostRole) -> None:
     async for snapshot in follow(channel, watcher=role.host_id, belief=belief):
         _apply(snapshot, fleet, role)
         belief.remember(snapshot)

@@ -7,9 +7,9 @@ from typing import Self, TypeVar
 
 import grpc
 
-from understudy.control.access import access_of_environment
 from understudy.control.change_wire import change_to_wire
 from understudy.control.identity import ACTOR_KEY, ON_BEHALF_OF_KEY, default_actor
+from understudy.control.registry_channel import open_connected_channel
 from understudy.control.uploads import NewVersion, PartT, artifact_paths, upload_parts
 from understudy.control.wire_values import ref_to_wire
 from understudy.domain.changes import Change
@@ -46,10 +46,10 @@ class RegistryClient:
         access: Transport | None = None,
         longest_call_s: float = inf,
     ) -> None:
-        """Open the channel; nothing is sent yet.
+        """Open the channel; with a single address nothing is sent yet.
 
         Args:
-            target: HOST:PORT.
+            target: HOST:PORT, or several separated by commas: the first that can be connected to.
             actor: by default `user@host`.
             on_behalf_of: person for whom the actor, an automation, makes changes.
             access: by default that of the environment, or of a stack of this user at `target`.
@@ -58,11 +58,9 @@ class RegistryClient:
         Raises:
             InvalidInputError: the access does not fit the target, or the environment is faulty.
         """
-        self._target = target
         self._longest_call_s = longest_call_s
-        access = access_of_environment(target) if access is None else access
-        self._channel = access.open_blocking_channel(
-            target, [("grpc.max_receive_message_length", 64 << 20)], named="registry"
+        self._target, self._channel = open_connected_channel(
+            target, access, [("grpc.max_receive_message_length", 64 << 20)]
         )
         self._stub = registry_pb2_grpc.RegistryServiceStub(self._channel)
         named = {ACTOR_KEY: default_actor() if actor is None else actor}

@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import grpc
 import structlog
 
 from understudy.control.belief import Belief
+from understudy.control.registry_channel import RegistryChannel, addresses_of
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES, Snapshot
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -24,26 +25,36 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+# Of a machine that does not answer at all; 20 s by default, in which no other address is tried.
+_CONNECT_LIMIT = ("grpc.min_reconnect_backoff_ms", 10_000)
 
 _log = structlog.get_logger()
 
 
-def open_registry_channel(target: str, transport: Transport) -> grpc.aio.Channel:
+def open_registry_channel(registry: str, transport: Transport) -> RegistryChannel:
     """Return a channel that notices a dead registry and reconnects within a second or so.
 
+    Args:
+        registry: its address, or several separated by commas.
+        transport: to each of them.
+
     Raises:
-        InvalidInputError: see `Transport.open_channel`; it names `registry`.
+        InvalidInputError: see `Transport.open_channel` and `addresses_of`; it names `registry`.
     """
-    return transport.open_channel(target, _CHANNEL_OPTIONS, named="registry")
+    addresses = addresses_of(registry)
+    options = _CHANNEL_OPTIONS if len(addresses) == 1 else (*_CHANNEL_OPTIONS, _CONNECT_LIMIT)
+    return RegistryChannel(
+        {each: transport.open_channel(each, options, named="registry") for each in addresses}
+    )
 
 
 async def follow(
-    channel: grpc.aio.Channel, *, watcher: str, belief: Belief
-) -> AsyncIterator[Snapshot]:
+    channel: RegistryChannel, *, watcher: str, belief: Belief
+) -> AsyncGenerator[Snapshot, None]:
     """Yield the state to put into effect, and again after each change, for ever.
 
     A remembered state comes first, so that a process can start while the registry is away. A state
-    that `belief` refuses is not yielded: the one in effect stays.
+    that `belief` refuses is not yielded: the one in effect stays, and another address is tried.
 
     Args:
         channel: owned by the caller.
@@ -59,10 +70,14 @@ async def follow(
         try:
             async for message in call:
                 accepted = belief.take(message.snapshot)
+                if accepted is None and channel.has_others:
+                    why = "state refused"
+                    break
                 retry_s = _FIRST_RETRY_S  # only a readable snapshot proves that all is well
                 if accepted is not None:
                     yield accepted
-            why = "registry ended the stream"
+            else:
+                why = "registry ended the stream"
         except grpc.aio.AioRpcError as error:
             why = error.code().name
         except (InvalidInputError, ValueError, KeyError):
@@ -71,6 +86,9 @@ async def follow(
             why = "unreadable snapshot"
         finally:
             call.cancel()  # an abandoned call would keep its slot at the registry
-        _log.warning("registry_lost", why=why, retry_ms=round(retry_s * 1000))
+        _log.warning(
+            "registry_lost", registry=channel.address, why=why, retry_ms=round(retry_s * 1000)
+        )
+        channel.move_on()
         await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
