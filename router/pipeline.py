@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from router.admission.admit import Admission
 from router.admission.gate import Gate
 from router.admission.intake import Intake
+from router.admission.request_ids import RequestIds
 from router.batches.deliver import Delivery, RequestLog, Responder
 from router.batches.fetch_features import FeatureFetcher
 from router.batches.last_scores import LastScores
@@ -153,6 +154,7 @@ def _admission(
         live=models.live,
         budget=BudgetPolicy(settings.default_deadline_s, settings.largest_deadline_s),
         now_s=now_s,
+        new_request_id=RequestIds().new,
         most_candidates=settings.most_candidates,
         most_candidate_features=settings.most_candidate_features,
     )

@@ -43,15 +43,21 @@ class Gate:
         Raises:
             OverloadedError: as in `enter`.
         """
-        if self.outstanding_rows and (
-            seen_rows(self._rows, self._thresholds, priority) + rows > self._thresholds[priority]
+        outstanding_rows = self.outstanding_rows
+        if outstanding_rows and (
+            (
+                # No priority sees more rows than there are: nearly always that decides.
+                outstanding_rows + rows > self._thresholds[priority]
+                and seen_rows(self._rows, self._thresholds, priority) + rows
+                > self._thresholds[priority]
+            )
             or self.outstanding_bytes + size_bytes > self._most_bytes
         ):
             self.refused_rows += rows
             raise OverloadedError(
                 "router",
                 retry_after_ms=retry_after_ms(
-                    outstanding_rows=self.outstanding_rows,
+                    outstanding_rows=outstanding_rows,
                     limit_rows=self.limit.rows,
                     wanted_queue_s=self.limit.policy.wanted_queue_s,
                 ),

@@ -124,13 +124,16 @@ class Lane:
     def _take_gathered(self, most_rows: int) -> list[Call]:
         taken: list[Call] = []
         rows = 0
+        is_alone = False  # the first call taken
         is_their_turn = self._passed_over >= _MOST_PASSED_OVER
         for queue in self._in_turn() if is_their_turn else self._queues:
             while queue and (not taken or rows + queue[0].rows <= most_rows):
-                if taken and (_goes_alone(queue[0]) or _goes_alone(taken[0])):
+                call = queue[0]
+                if not taken:
+                    is_alone = _goes_alone(call)
+                elif is_alone or _goes_alone(call):
                     break
-                call = queue.popleft()
-                taken.append(call)
+                taken.append(queue.popleft())
                 rows += call.rows
             if queue:
                 break  # remaining calls of a higher priority precede lower ones
