@@ -37,23 +37,30 @@ class ProtobufResponder:
         timing.batch_rows = answered.timing.rows
         message.degradation.level = pb.DEGRADATION_LEVEL_FULL
         plain = set_now = served_by(answered.served, None, digests=False)
+        is_own = _own_seats(answered)
+        default_threshold = deployment.decision_threshold
         message.served_by.CopyFrom(plain)
         is_plain = answered.levels is None and answered.rule_rows is None and not answered.outputs
         scores = answered.scores.tolist()
         taken_s = answered.timing.taken_s
         at = 0
         for call in answered.calls:
-            timing.queue_us = max(0, int((taken_s - call.arrived_s) * 1e6))
-            timing.total_us = int((now_s - call.arrived_s) * 1e6)
+            arrived_s = call.arrived_s
+            timing.queue_us = int((taken_s - arrived_s) * 1e6) if taken_s > arrived_s else 0
+            timing.total_us = int((now_s - arrived_s) * 1e6)
             if call.candidates is not None:
                 answer = _batch_answer(answered, deployment, call, at)
                 answer.timing.CopyFrom(timing)
                 call.answer.set_result(answer.SerializeToString())
             else:
                 message.request_id = call.request_id
-                message.score = scores[at]
-                message.decision = _decision(scores[at], _threshold(call, deployment))
-                named = _special_served_by(answered.served, call) or plain
+                message.score = score = scores[at]
+                threshold = default_threshold if call.threshold is None else call.threshold
+                message.decision = _decision(score, threshold)
+                if is_own[call.seat] and not call.include_digests:
+                    named = plain
+                else:
+                    named = _special_served_by(answered.served, call)
                 if named is not set_now:
                     message.served_by.CopyFrom(named)
                     set_now = named
@@ -87,11 +94,15 @@ def served_by(served: Served, assigned: tuple[Arm, int] | None, *, digests: bool
     return message
 
 
-def _special_served_by(served: Served, call: Call) -> pb.ServedBy | None:
-    """Return the identity message for this call alone, or None if the batch's applies."""
+def _own_seats(answered: Answered) -> list[bool]:
+    """Return for each seat of the revision whether its own version answered the batch."""
+    version = answered.served.version
+    return [seat.version == version for seat in answered.calls[0].live.seats]
+
+
+def _special_served_by(served: Served, call: Call) -> pb.ServedBy:
+    """Return the identity message of a call that another arm answered, or that asks for digests."""
     assigned = call.live.seats[call.seat]
-    if not call.include_digests and assigned.version == served.version:
-        return None
     return served_by(served, (assigned.arm, assigned.version), digests=call.include_digests)
 
 
