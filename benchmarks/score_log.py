@@ -121,12 +121,12 @@ def _batches(rows: int, names: tuple[str, ...]) -> list[ScoreBatchLog]:
                 scores=random.random(rows),
                 decisions=np.full(rows, NO_DECISION, np.int8),
                 levels=np.zeros(rows, np.uint8),
-                queue_us=random.integers(50, 500, rows, np.uint32),
-                total_us=random.integers(500, 5_000, rows, np.uint32),
+                queue_s=random.uniform(50e-6, 500e-6, rows).tolist(),
+                total_s=random.uniform(500e-6, 5_000e-6, rows).tolist(),
                 fetch_us=int(random.integers(20, 80)),
                 infer_us=int(random.integers(200, 900)),
                 split=_SPLIT,
-                seats=np.zeros(rows, np.uint16),
+                seats=[0] * rows,
                 features=LoggedFeatures(
                     listed, (features,), np.full((rows, 1), 1_795_000_000_000), 1_795_000_001_000
                 ),

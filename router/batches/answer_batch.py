@@ -50,7 +50,7 @@ class VersionStages:
         taken_s = self.clocks.monotonic_s()
         plan = self.version.plan
         fetched = await self.features.fetch(
-            plan, calls, answer_by_s=max(call.answer_by_s for call in calls)
+            plan, calls, answer_by_s=max([call.answer_by_s for call in calls])
         )
         read_at_s = self.clocks.utc_s()
         assembled = plan.assemble(
@@ -91,7 +91,7 @@ class VersionStages:
             UnavailableError, DeadlinePassedError, InvalidInputError: the scorer did not answer; no
                 call is answered, and all may be tried on another scorer.
         """
-        worth_s = max(call.answer_by_s for call in prepared.calls) - prepared.ready_s
+        worth_s = max([call.answer_by_s for call in prepared.calls]) - prepared.ready_s
         try:
             inferred = await self._infer_undecided(
                 prepared, scorer, timeout_s=min(worth_s, self.scorer_timeout_s)

@@ -105,11 +105,7 @@ class Delivery:
         arrived_s = [call.arrived_s for call in answered.calls]
         queue_s = [taken_s - each if each < taken_s else 0.0 for each in arrived_s]
         total_s = [answered_s - each for each in arrived_s]
-        own_s = [
-            waited_s
-            for waited_s, call in zip(queue_s, answered.calls, strict=True)
-            if not call.part  # later parts have waited for the first as well
-        ]
+        own_s = _own_waits(answered.calls, queue_s)
         self.counters.batch_answered(answered, queue_s=queue_s, total_s=total_s)
         if own_s:  # in order of arrival: the middle one
             self.gate.after_batch(own_s[len(own_s) // 2], handed.outstanding_rows)
@@ -150,20 +146,19 @@ class Delivery:
         total_s: Sequence[float],
     ) -> ScoreBatchLog:
         calls, served = answered.calls, answered.served
-        rows = len(answered.scores)
-        queue_us = _microseconds(queue_s)
-        total_us = _microseconds(total_s)
+        thresholds = _thresholds(answered, deployment)
+        decisions = _decisions(answered.scores, thresholds)
+        rules = _rules(answered, deployment)
         request_ids = [call.request_id for call in calls]
         unit_keys = [call.unit_key for call in calls]
-        seats = np.array([call.seat for call in calls], dtype=np.uint16)
-        candidate_ids = None
-        thresholds = _thresholds(answered, deployment)
-        if any(call.candidates is not None for call in calls):  # otherwise a call is a row
-            row_counts = [call.rows for call in calls]
-            queue_us, total_us = np.repeat(queue_us, row_counts), np.repeat(total_us, row_counts)
-            seats = np.repeat(seats, row_counts)
+        seats = [call.seat for call in calls]
+        candidate_ids = candidate_ids_of(calls)
+        sent_entities, sent_features = sent_entities_of(calls), sent_features_of(calls)
+        trace_ids = trace_ids_of(calls)
+        if candidate_ids is not None:  # otherwise a call is a row
+            queue_s, total_s = per_row(queue_s, calls), per_row(total_s, calls)
+            seats = per_row(seats, calls)
             request_ids, unit_keys = per_row(request_ids, calls), per_row(unit_keys, calls)
-            candidate_ids = candidate_ids_of(calls)
         return ScoreBatchLog(
             model=served.model,
             version=served.version,
@@ -177,28 +172,32 @@ class Delivery:
             entity_ids=unit_keys,
             scores=answered.scores,
             thresholds=thresholds,
-            decisions=_decisions(answered.scores, thresholds),
-            levels=_all_full(rows) if answered.levels is None else answered.levels,
-            queue_us=queue_us,
-            total_us=total_us,
+            decisions=decisions,
+            levels=_all_full(len(answered.scores)) if answered.levels is None else answered.levels,
+            queue_s=queue_s,
+            total_s=total_s,
             fetch_us=answered.timing.fetch_us,
             infer_us=answered.timing.infer_us,
             split=calls[0].live.seats,
             seats=seats,
-            rules=_rules(answered, deployment),
+            rules=rules,
             candidate_ids=candidate_ids,
             reasons=None if answered.levels is None else reasons_by_row(answered),
             outputs=tuple(answered.outputs.items()),
             features=answered.features,
             statuses=answered.statuses,
-            sent_entities=sent_entities_of(calls),
-            sent_features=sent_features_of(calls),
-            trace_ids=trace_ids_of(calls),
+            sent_entities=sent_entities,
+            sent_features=sent_features,
+            trace_ids=trace_ids,
         )
 
 
-def _microseconds(seconds: Sequence[float]) -> NDArray[np.uint32]:
-    return (np.array(seconds) * 1e6).astype(np.uint32)
+def _own_waits(calls: Sequence[Call], queue_s: Sequence[float]) -> Sequence[float]:
+    """Return the waits of calls, without later parts: they have waited for the first as well."""
+    parts = [call.part for call in calls]
+    if parts.count(None) == len(parts):
+        return queue_s
+    return [waited_s for waited_s, part in zip(queue_s, parts, strict=True) if not part]
 
 
 @lru_cache(maxsize=1024)
@@ -235,7 +234,7 @@ def _decisions(
 def _thresholds(answered: Answered, deployment: Deployment) -> NDArray[np.float64] | None:
     """Return the threshold of each row's request or of the deployment; None if no row has one."""
     default = deployment.decision_threshold
-    if all(call.threshold is None for call in answered.calls):
+    if [call.threshold for call in answered.calls].count(None) == len(answered.calls):
         return None if default is None else _all_at(len(answered.scores), default)
     return np.repeat(
         np.array([_threshold(call, default) for call in answered.calls]),

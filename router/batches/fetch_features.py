@@ -92,11 +92,11 @@ class FeatureFetcher:
         `answer_by_s` (monotonic): when the caller's work must be done; the store may use part
         of the time until then.
         """
-        request_features = _request_features(calls)
+        has_candidates = [call.candidates for call in calls].count(None) < len(calls)
+        request_features = _request_features(calls, has_candidates=has_candidates)
         if not plan.views:
             rows = sum(call.rows for call in calls)
             return Fetched([], request_features or [None] * rows, "")
-        has_candidates = any(call.candidates is not None for call in calls)
         ids_of = _distinct_ids if has_candidates else _ids
         reads = [ViewRead(view, ids_of(view.entity, calls)) for view in plan.views]
         records = await self._read(reads, answer_by_s)
@@ -227,11 +227,14 @@ def _places(entity: str, calls: Sequence[Call]) -> list[int]:
     return places
 
 
-def _request_features(calls: Sequence[Call]) -> Sequence[RequestFeatures] | None:
+def _request_features(
+    calls: Sequence[Call], *, has_candidates: bool
+) -> Sequence[RequestFeatures] | None:
     """Return the request-time features per row; a candidate's own override the shared ones."""
-    if not any(
-        call.features or (call.candidates is not None and call.candidates.features)
-        for call in calls
+    has_shared = [call.features for call in calls].count(None) < len(calls)
+    if not has_shared and (
+        not has_candidates
+        or not any(call.candidates is not None and call.candidates.features for call in calls)
     ):
         return None
     rows: list[RequestFeatures] = []

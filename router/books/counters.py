@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,9 @@ class Histogram:
         self._total += float(values.sum())
 
 
-@dataclass(frozen=True, slots=True)
-class ArmKey:
+class ArmKey(NamedTuple):
+    """A tuple, because each batch looks one up: a dataclass hashes and compares in Python."""
+
     model: str
     version: int
     arm: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,29 +40,32 @@ class BatchTiming:
     rows: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # `Final` instead of frozen, created in a third of the time
 class Answered:
     """A batch with its answers, before they are scattered to the callers.
 
     The rows of a call are consecutive, in the order of `calls`. n = sum of their rows.
     """
 
-    calls: Sequence[Call]
-    served: Served
-    feature_names: tuple[str, ...]
-    scores: NDArray[np.float64]  # (n,)
-    levels: NDArray[np.uint8] | None  # (n,) DegradationLevel; None: every row is FULL
-    statuses: NDArray[np.uint8] | None  # (n, width) FeatureStatus; None: all present
-    outputs: Mapping[str, NDArray[np.generic]]  # (n, ...) by name; zeros where a rule decided
-    timing: BatchTiming
-    rule_rows: NDArray[np.int64] | None = None  # (n,) index of the deciding rule, or NO_RULE
-    features: LoggedFeatures | None = None  # of n rows, for the log; None: no model was asked
-    marks: NDArray[np.uint8] | None = None  # (n,) see `marks_of`; None if no feature degrades a row
+    calls: Final[Sequence[Call]]
+    served: Final[Served]
+    feature_names: Final[tuple[str, ...]]
+    scores: Final[NDArray[np.float64]]  # (n,)
+    levels: Final[NDArray[np.uint8] | None]  # (n,) DegradationLevel; None: every row is FULL
+    statuses: Final[NDArray[np.uint8] | None]  # (n, width) FeatureStatus; None: all present
+    # (n, ...) by name; zeros where a rule decided
+    outputs: Final[Mapping[str, NDArray[np.generic]]]
+    timing: Final[BatchTiming]
+    rule_rows: Final[NDArray[np.int64] | None] = None  # (n,) index of the deciding rule, or NO_RULE
+    # Of n rows, for the log; None: no model was asked
+    features: Final[LoggedFeatures | None] = None
+    # (n,) see `marks_of`; None if no feature degrades a row
+    marks: Final[NDArray[np.uint8] | None] = None
     # (n,) rows without a score, because the model cannot see that a value is missing; None: no row
-    incomplete: NDArray[np.bool_] | None = None
-    gap: str = ""  # why the feature store was not read
-    step: str = ""  # the step of the ladder that answered the rows at FALLBACK or below
-    wrong_digests: int = 0  # records of another definition of their view; treated as missing
+    incomplete: Final[NDArray[np.bool_] | None] = None
+    gap: Final[str] = ""  # why the feature store was not read
+    step: Final[str] = ""  # the step of the ladder that answered the rows at FALLBACK or below
+    wrong_digests: Final[int] = 0  # records of another definition of their view; treated as missing
 
     @property
     def rows(self) -> int:

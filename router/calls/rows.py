@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from itertools import accumulate, repeat
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router.calls.call import Call
+
+ValueT = TypeVar("ValueT")
+
+
+def are_single(calls: Sequence[Call]) -> bool:
+    """Return whether each call is one row."""
+    return [call.candidates for call in calls].count(None) == len(calls)
 
 
 def starts_of(calls: Sequence[Call]) -> list[int]:
@@ -25,9 +33,9 @@ def whole_calls(calls: Sequence[Call], marked: NDArray[np.bool_]) -> NDArray[np.
     return np.repeat(of_works, [call.rows for call in calls])
 
 
-def per_row(values: Sequence[str], calls: Sequence[Call]) -> list[str]:
+def per_row(values: Sequence[ValueT], calls: Sequence[Call]) -> list[ValueT]:
     """Return for each row the value of its call."""
-    rows: list[str] = []
+    rows: list[ValueT] = []
     for value, call in zip(values, calls, strict=True):
         if call.candidates is None:
             rows.append(value)
@@ -38,7 +46,7 @@ def per_row(values: Sequence[str], calls: Sequence[Call]) -> list[str]:
 
 def sent_entities_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
     """Return the entity types that the request of each row has."""
-    if all(call.candidates is None for call in calls):
+    if are_single(calls):
         return [tuple(call.entities) for call in calls]
     rows: list[tuple[str, ...]] = []
     for call in calls:
@@ -51,7 +59,7 @@ def sent_entities_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
 
 def sent_features_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
     """Return the names of the features that the request of each row supplies."""
-    if all(call.candidates is None for call in calls):
+    if are_single(calls):
         return [tuple(call.features) if call.features else () for call in calls]
     rows: list[tuple[str, ...]] = []
     for call in calls:
@@ -66,14 +74,14 @@ def sent_features_of(calls: Sequence[Call]) -> list[tuple[str, ...]]:
 
 def trace_ids_of(calls: Sequence[Call]) -> list[str] | None:
     """Return the trace of the caller of each row, "" for none; None if no caller sent one."""
-    if all(call.trace is None for call in calls):
+    if [call.trace for call in calls].count(None) == len(calls):
         return None
     return per_row(["" if call.trace is None else call.trace.trace_id for call in calls], calls)
 
 
 def candidate_ids_of(calls: Sequence[Call]) -> list[str] | None:
     """Return the candidate id of each row ("" for single units); None if there are none."""
-    if all(call.candidates is None for call in calls):
+    if are_single(calls):
         return None
     rows: list[str] = []
     for call in calls:

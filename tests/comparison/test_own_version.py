@@ -48,7 +48,7 @@ def three_arms() -> list[LogBatch]:
             request_ids=[f"r{n}" for n in numbers],
             entity_ids=[f"u{n}" for n in numbers],
         )
-        parts.append(replace(batch, seats=np.full(numbers.size, seat, np.uint16)))
+        parts.append(replace(batch, seats=[int(seat)] * numbers.size))
     return parts
 
 

@@ -47,12 +47,12 @@ def score_batch(rows: int = 3, *, width: int = 2, first: int = 0, **given: Any) 
         "scores": numbers / 1000,
         "decisions": np.full(rows, -1, np.int8),
         "levels": np.zeros(rows, np.uint8),
-        "queue_us": numbers.astype(np.uint32),
-        "total_us": (numbers + 500).astype(np.uint32),
+        "queue_s": (numbers * 1e-6).tolist(),
+        "total_s": ((numbers + 500) * 1e-6).tolist(),
         "fetch_us": 40,
         "infer_us": 300,
         "split": CHAMPION_ONLY,
-        "seats": np.zeros(rows, np.uint16),
+        "seats": [0] * rows,
     }
     if width:
         matrix = numbers[:, None] + np.arange(width) / 10

@@ -57,7 +57,9 @@ def test_short_slices_keep_every_row_in_its_file_and_order(
         batches.append(score_batch(rows, first=first, version=version))
         first += rows
     numbered = [
-        (keys.key_of(batch), Numbered(batch, batch.queue_us[0])) for batch in batches if batch.rows
+        (keys.key_of(batch), Numbered(batch, int(batch.request_ids[0][1:])))
+        for batch in batches
+        if batch.rows
     ]
 
     slices = list(cut(numbered, rows=limit))

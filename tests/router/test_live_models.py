@@ -58,7 +58,7 @@ async def test_a_row_is_logged_with_its_assigned_arm_although_the_challenger_is_
         withheld = [batch for batch in world.score_logs if batch.revision == 2]
 
     assert {batch.version for batch in withheld} == {1}
-    assigned = [batch.split[seat] for batch in withheld for seat in batch.seats.tolist()]
+    assigned = [batch.split[seat] for batch in withheld for seat in batch.seats]
     assert {(arm.version, arm.weight_bp) for arm in assigned} == {(1, 6_000), (2, 4_000)}
 
 

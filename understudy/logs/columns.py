@@ -187,9 +187,9 @@ def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: Log
         "outputs": output_lists(batches, rows, schema.field("outputs").type),
         "reasons": optional_lists([b.reasons for b in batches], rows, schema.field("reasons").type),
         "rule": optional_texts([batch.rules for batch in batches], rows),
-        "queue_us": pa.array(np.concatenate([batch.queue_us for batch in batches])),
+        "queue_us": _microseconds([batch.queue_s for batch in batches]),
         "fetch_us": per_batch(batches, rows, lambda batch: batch.fetch_us),
-        "total_us": pa.array(np.concatenate([batch.total_us for batch in batches])),
+        "total_us": _microseconds([batch.total_s for batch in batches]),
         "sent_entities": written_names([batch.sent_entities for batch in batches], rows),
         "sent_features": written_names([batch.sent_features for batch in batches], rows),
         "trace_id": optional_texts([batch.trace_ids for batch in batches], rows),
@@ -202,8 +202,14 @@ def _of_seats(batches: Sequence[ScoreBatchLog], fact: Callable[[ArmShare], objec
     parts = []
     for split, of_split in groupby(batches, key=lambda batch: batch.split):
         facts = np.array([fact(arm) for arm in split])
-        parts.append(facts[np.concatenate([batch.seats for batch in of_split])])
+        seats = chain.from_iterable(batch.seats for batch in of_split)
+        parts.append(facts[np.fromiter(seats, np.intp)])
     return np.concatenate(parts)
+
+
+def _microseconds(columns: Sequence[Sequence[float]]) -> Any:
+    seconds = np.fromiter(chain.from_iterable(columns), np.float64)
+    return pa.array(np.rint(seconds * 1e6).astype(np.uint32))
 
 
 def _shadow_columns(batches: Sequence[ShadowBatchLog], ids: LoggedIds) -> Columns:
