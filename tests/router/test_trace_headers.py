@@ -9,16 +9,16 @@ SENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def test_of_two_parents_neither_counts() -> None:
-    loop = asyncio.get_running_loop()
-    one, two = (AsgiContext([(b"traceparent", SENT)] * count, None, None, loop) for count in (1, 2))
+    one, two = (context_with([SENT] * count) for count in (1, 2))
 
     assert trace_of(two) is None
     assert trace_of(one) is not None
 
 
 async def test_a_header_that_is_no_ascii_is_no_context() -> None:
-    context = AsgiContext(
-        [(b"traceparent", SENT + b"\xff")], None, None, asyncio.get_running_loop()
-    )
+    assert trace_of(context_with([SENT + b"\xff"])) is None
 
-    assert trace_of(context) is None
+
+def context_with(parents: list[bytes]) -> AsgiContext:
+    headers = [(b"traceparent", parent) for parent in parents]
+    return AsgiContext(headers, dict(headers), None, None, asyncio.get_running_loop())

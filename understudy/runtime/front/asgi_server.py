@@ -82,7 +82,7 @@ class AsgiServer:
         timeout_s = None if isinstance(head, Refusal) else head.timeout_s
         loop = asyncio.get_running_loop()
         deadline_s = None if timeout_s is None else loop.time() + timeout_s
-        context = AsgiContext(scope["headers"], scope["client"], deadline_s, loop)
+        context = AsgiContext(scope["headers"], headers, scope["client"], deadline_s, loop)
         timer = None
         if timeout_s is not None:
             wait_s = min(timeout_s, _LONGEST_TIMER_S)

@@ -1,7 +1,7 @@
 """The context of one call, as grpc.aio's servicers know it, over ASGI."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -33,12 +33,22 @@ class AsgiContext(grpc.aio.ServicerContext[Any, Any]):
     def __init__(
         self,
         headers: Sequence[tuple[bytes, bytes]],
+        names: Container[bytes],
         client: tuple[str, int] | None,
         deadline_s: float | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """`deadline_s`: on the clock of `loop`; None if the caller set none."""
+        """Keep the facts of the call.
+
+        Args:
+            headers: in the order in which they came.
+            names: of the headers, each once.
+            client: address and port of the peer; None if it is not known.
+            deadline_s: on the clock of `loop`; None if the caller set none.
+            loop: on which the handler runs, in the present task.
+        """
         self._headers = headers
+        self._names = names
         self._client = client
         self._deadline_s = deadline_s
         self._loop = loop
@@ -120,6 +130,8 @@ class AsgiContext(grpc.aio.ServicerContext[Any, Any]):
     def texts_of(self, name: str) -> list[str]:
         """Return the values of one header, without a look at the values of the others."""
         wanted = name.encode("ascii")
+        if wanted not in self._names:  # nearly always
+            return []
         return [value.decode("latin-1") for each, value in self._headers if each == wanted]
 
     def set_code(self, code: grpc.StatusCode) -> None:

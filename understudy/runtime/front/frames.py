@@ -19,7 +19,7 @@ IDENTITY = b"identity"
 _COMPRESSED = 1
 _GZIP_OR_ZLIB = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # window bits of zlib
 ACCEPTED_ENCODINGS = b",".join((IDENTITY, *_GZIP_OR_ZLIB))
-_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_MOST_DIGITS = 8  # of a timeout
 _UNIT_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _SAFE_IN_MESSAGES = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 _KEY = re.compile(rb"[0-9a-z_.-]+")
@@ -110,8 +110,11 @@ def is_known_encoding(encoding: bytes) -> bool:
 
 def timeout_s(header: bytes) -> float | None:
     """Return the seconds of a `grpc-timeout`; None if the header is malformed."""
-    found = _TIMEOUT.fullmatch(header)
-    return None if found is None else int(found[1]) * _UNIT_S[found[2]]
+    # On the way of each call: half the time of a regular expression.
+    digits, unit = header[:-1], _UNIT_S.get(header[-1:])
+    if unit is None or not digits.isdigit() or len(digits) > _MOST_DIGITS:
+        return None
+    return int(digits) * unit
 
 
 def encoded_message(text: str) -> bytes:
