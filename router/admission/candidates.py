@@ -1,6 +1,7 @@
 """The candidates of a ScoreBatch: sound ones to score, and faulty ones with their fault."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 from router.admission.admit import AskedCandidates
 from router.calls.call import Candidates, RequestFeatures
@@ -9,6 +10,8 @@ from router.revision.request_names import feature_faults
 from understudy.domain.errors import MOST_FAULTS, Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
 from understudy.runtime.open_streams import MOST_ID_CHARACTERS
+
+_NO_FEATURES: Mapping[str, FeatureScalar] = {}
 
 
 class CandidateChecks:
@@ -41,6 +44,27 @@ class CandidateChecks:
         self._refused[place] = (name, fault)
         if not self._ids and len(self._refused) == MOST_FAULTS:
             self._refuse()
+
+    def add_all(
+        self, names: Sequence[str], features: Sequence[Mapping[str, FeatureScalar]] | None
+    ) -> None:
+        """Check more candidates; `features` is None if none of them has any.
+
+        Raises:
+            InvalidInputError: as `add`.
+        """
+        if features is None:
+            lengths = [len(name) for name in names]
+            # Nearly always; at a third of the cost of `add`.
+            if min(lengths, default=1) >= 1 and max(lengths, default=1) <= MOST_ID_CHARACTERS:
+                place = len(self._ids) + len(self._refused)
+                self._ids += names
+                self._indices += range(place, place + len(names))
+                self._features += repeat(None, len(names))
+                return
+            features = [_NO_FEATURES] * len(names)
+        for name, own in zip(names, features, strict=True):
+            self.add(name, own)
 
     def checked(self, asked: AskedCandidates) -> Candidates:
         """Return all candidates.

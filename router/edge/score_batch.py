@@ -1,7 +1,7 @@
 """The reading of a ScoreBatch: its candidates in parts, with turns of other calls in between."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from router.admission.admit import Admission, Asked, AskedCandidates
 from router.admission.candidates import CandidateChecks
@@ -16,9 +16,8 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 _MOST_OTHER_FIELDS = 8_192
 _MOST_UNTURNED = 1_000  # candidates
-_NO_FEATURES: Mapping[str, FeatureScalar] = {}
 
-_Candidate = tuple[str, Mapping[str, FeatureScalar]]
+_Part = tuple[Sequence[str], Sequence[Mapping[str, FeatureScalar]] | None]
 
 
 class BatchReader:
@@ -95,20 +94,20 @@ class BatchReader:
         if parted.entries > _MOST_UNTURNED:
             await asyncio.sleep(0)  # counting them has taken as long as a turn
         async with self._one_at_a_time:
-            read: list[_Candidate] = []
+            read: list[_Part] = []
             values = 0
             async for part in in_turns(parted.parts, self._now_s, until_s=until_s):
-                for candidate in part.candidates:
-                    features = scalars(candidate.features) if candidate.features else _NO_FEATURES
-                    read.append((candidate.id, features))
-                    checks.add(candidate.id, features)
-                    values += len(features)
-                self._check_values(values)
+                names, features = _candidates_of(part)
+                read.append((names, features))
+                checks.add_all(names, features)
+                if features is not None:
+                    values += sum(map(len, features))
+                    self._check_values(values)
             while (current := self._admission.check_batch(asked, wanted)) is not live:
                 # Another revision meanwhile: a call is checked and answered under one.
                 live, checks = current, CandidateChecks(current)
-                async for name, features in in_turns(read, self._now_s, until_s=until_s):
-                    checks.add(name, features)
+                async for names, features in in_turns(read, self._now_s, until_s=until_s):
+                    checks.add_all(names, features)
         return self._admission.admit_batch(asked, live, checks.checked(wanted), arrival)
 
     def _check_values(self, values: int) -> None:
@@ -117,3 +116,11 @@ class BatchReader:
             raise InvalidInputError(
                 [Fault("candidates.features", f"more than {self._most_values}", accepted)]
             )
+
+
+def _candidates_of(part: pb.ScoreBatchRequest) -> _Part:
+    """Return the names of the candidates of a part, and their features; None if no one has any."""
+    candidates = part.candidates
+    names = [candidate.id for candidate in candidates]
+    given = [candidate.features for candidate in candidates]
+    return names, [scalars(each) for each in given] if any(given) else None

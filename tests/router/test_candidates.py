@@ -1,11 +1,18 @@
 """The result of each candidate of a ScoreBatch: rule, failure, order; and the summary."""
 
-import pytest
+from collections.abc import Callable
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.admission.admit import AskedCandidates
+from router.admission.candidates import CandidateChecks
 from tests.router.reading import reasons_of
 from tests.router.samples import deployment, spec
 from tests.router.world import open_world, two_arms
 from understudy.domain.deployments import Rule, RuleOperator
+from understudy.domain.errors import InvalidInputError
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 pytestmark = pytest.mark.virtual_time
@@ -111,3 +118,22 @@ async def test_a_candidate_is_answered_like_a_call_of_its_own(own_threshold: flo
     assert len({result.decision for result in answer.results}) == 2
     assert answer.served_by == singles[0].served_by
     assert answer.served_by.digests.artifact
+
+
+@given(st.lists(st.sampled_from(["a", "b" * 256, "", "c" * 257]), min_size=1, max_size=30))
+def test_candidates_checked_together_are_those_checked_one_by_one(ids: list[str]) -> None:
+    def add_each(checks: CandidateChecks) -> None:
+        for each in ids:
+            checks.add(each, {})
+
+    assert checked_by(lambda checks: checks.add_all(ids, None)) == checked_by(add_each)
+
+
+def checked_by(add: Callable[[CandidateChecks], None]) -> object:
+    """Return the candidates after `add`, or the faults for which all are refused."""
+    checks = CandidateChecks(None)
+    try:
+        add(checks)
+        return checks.checked(AskedCandidates("user", 1, None, is_sorted=False))
+    except InvalidInputError as error:
+        return error.faults
