@@ -20,14 +20,13 @@ from registry.cli import (
     import_mlflow,
     provenance_commands,
     read_commands,
+    restore_command,
     retention_commands,
     rollback_command,
     serve_command,
     tag_commands,
     version_commands,
 )
-from registry.cli.await_effect import looking_at
-from registry.cli.make_change import report_effect
 from registry.cli.named_version import NamedVersion, named_version
 from registry.cli.options import (
     Actor,
@@ -38,17 +37,11 @@ from registry.cli.options import (
     OnBehalfOf,
     Reason,
     Registry,
-    Wait,
 )
-from registry.cli.output import (
-    print_report,
-    print_restore,
-)
-from registry.decisions.effect import AwaitedState
+from registry.cli.output import print_report
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.control.uploads import NewVersion
 from understudy.control.wire import file_from_wire
-from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.canonical import canonical_json
 from understudy.domain.errors import Fault, InvalidInputError, RefusedError
 from understudy.domain.versions import ScoreOutput, checked_model_name
@@ -60,7 +53,6 @@ from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.secret_files import read_secret
 from understudy.runtime.terminal.json_output import print_json
-from understudy.runtime.terminal.message_values import message_value
 from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer(
@@ -174,56 +166,12 @@ def _signing_keys(file: Path) -> SigningKeys:
     return SigningKeys.read(read_secret(file, variable="--signing-key"), "--signing-key")
 
 
-@app.command()
-def restore(
-    *,
-    successor_of: Annotated[
-        str, typer.Option(help="lineage whose routers and hosts are to accept this registry")
-    ],
-    revisions_above: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=GREATEST_NUMBER, help="number that revisions must exceed [those reported]"
-        ),
-    ] = None,
-    ends: Annotated[
-        list[str] | None, typer.Option(help="model of the predecessor that ends; repeatable")
-    ] = None,
-    reason: Reason,
-    dry_run: DryRun = False,
-    wait: Wait = True,
-    registry: Registry = DEFAULT_REGISTRY,
-    actor: Actor = None,
-    on_behalf_of: OnBehalfOf = None,
-    output: Output = Format.TABLE,
-) -> None:
-    """Make this registry the successor of a lost one, so that routers and hosts accept it."""
-    request = pb.RestoreRegistryRequest(
-        successor_of=successor_of,
-        reason=reason,
-        dry_run=dry_run,
-        revisions_above=revisions_above,
-        ends=ends or (),
-    )
-    with RegistryClient(registry, actor=actor, on_behalf_of=on_behalf_of) as client:
-        done = client.restore(request)
-        awaited = AwaitedState(
-            f"the restore of {successor_of}", done.lineage, done.sequence, hosts_follow=True
-        )
-        report_effect(
-            awaited if wait and done.applied else None,
-            looking_at(client, None),
-            output,
-            print_table=lambda: print_restore(done, successor_of),
-            content=message_value(done),
-        )
-
-
 app.add_typer(serve_command.app)
 app.add_typer(read_commands.app)
 app.add_typer(version_commands.app)
 app.add_typer(deployment_commands.app)
 app.add_typer(declaration_commands.app)
+app.add_typer(restore_command.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)
