@@ -21,12 +21,14 @@ from registry.change_deployment import ApprovalRules, DeploymentChanger
 from registry.collect_artifacts import Collector
 from registry.decisions.seats import ShareLimits
 from registry.decisions.upload_pace import PaceLimits
+from registry.make_backup import BackupMaker
 from registry.register_version import Registrar
 from registry.restore_registry import Restorer
 from registry.retire_version import Retirer
 from registry.server.anchors import AnchorPlaces, Anchors
 from registry.server.approvals import Approvals
 from registry.server.authentication import Authentication
+from registry.server.backups import Backups
 from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import Changes
 from registry.server.fetches import Fetches
@@ -50,7 +52,7 @@ from registry.server.webhooks import Receiver, Webhooks
 from registry.settings import RegistrySettings
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
-from registry.store.directory_lock import locked
+from registry.store.directory_lock import locked_for
 from registry.tag_version import Tagger
 from understudy.domain.identities import Role
 from understudy.gate.inspection import InspectionLimits, Inspector
@@ -64,9 +66,9 @@ from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.trust import trust_in
 
 SERVICE_NAME = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
-_ARTIFACTS_DIRECTORY = "artifacts"
 _MOST_RECEIVED_BYTES = 8 << 20  # per message; files are sent in chunks
 _PROOF_SEATS = ShareLimits(2, 2)  # each reads the whole database
+_BACKUP_SEATS = ShareLimits(2, 2)  # each sends the whole registry
 _DAY_S = 86_400.0
 _CLOSE_S = 15.0  # from the end of the drain to the exit; started changes are finished
 
@@ -97,14 +99,12 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
     """
     async with AsyncExitStack() as resources:
         place = settings.database
-        if isinstance(place, Path):
-            for directory in dict.fromkeys((settings.dir, place.parent)):
-                resources.enter_context(locked(directory))
+        resources.enter_context(locked_for(place, settings.dir))
         engine = open_database(place)
         resources.callback(engine.dispose)
         executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="registry")
         resources.callback(executor.shutdown)  # before the engine: work in progress is finished
-        artifacts = ArtifactStore(settings.dir / _ARTIFACTS_DIRECTORY)
+        artifacts = ArtifactStore(settings.artifacts_directory)
         resources.callback(artifacts.close)
         live = LiveState(
             engine,
@@ -163,6 +163,12 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
                 keys=settings.signing_keys,
                 directory=settings.dir,
                 now=_utc_now,
+            ),
+            backups=Backups(
+                live,
+                BackupMaker(engine, artifacts, _utc_now),
+                Seating("backups", _BACKUP_SEATS),
+                settings.dir,
             ),
             recheck=Recheck(
                 live=live,

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Boolean, Connection
 
 from registry.store.raw_rows import raw_rows
 from registry.store.schema import VOLATILE_TABLES, metadata
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import CorruptedError, Fault, InvalidInputError
 
 _FORMAT = "understudy/registry_export/1"
 _HEADER = json.dumps({"format": _FORMAT})
@@ -18,14 +18,37 @@ def exported_lines(connection: Connection) -> Iterator[str]:
     """Yield the header, then every row that the audit log covers, in one state of the database."""
     yield _HEADER
     for table in exported_tables():
+        columns = metadata.tables[table].columns
+        booleans = frozenset(each.name for each in columns if isinstance(each.type, Boolean))
         for row in raw_rows(connection, table):
-            written = {name: _written(name, value) for name, value in row.items()}
+            written = {
+                name: bool(value) if name in booleans and value in {0, 1} else _written(name, value)
+                for name, value in row.items()
+            }
             yield json.dumps({"table": table, "row": written}, ensure_ascii=False)
+
+
+def exported_bytes(connection: Connection) -> Iterator[bytes]:
+    """Yield the lines of an export in UTF-8, each with its end.
+
+    Raises:
+        CorruptedError: a row has text that is not Unicode, which no registry writes.
+    """
+    for line in exported_lines(connection):
+        try:
+            yield f"{line}\n".encode()
+        except UnicodeEncodeError as error:
+            raise CorruptedError(f"a row has text that is not Unicode: {line[:80]!a}") from error
 
 
 def exported_tables() -> tuple[str, ...]:
     """Return the names of the exported tables, in their order."""
     return tuple(sorted(metadata.tables.keys() - VOLATILE_TABLES))
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of an export; texts in it may have other characters that break lines."""
+    return text.removesuffix("\n").split("\n")
 
 
 def tables_from_lines(lines: Iterable[str]) -> Mapping[str, list[dict[str, Any]]]:

@@ -61,42 +61,48 @@ class Restorer:
                 plan, before = _planned(connection, asked)
             return Restored(plan, before.id, audit_digest="")
         with writing(self.engine) as connection:
-            plan, before = _planned(connection, asked)
-            return self._write(connection, asked, plan, before)
+            return succeed(connection, asked, unix_ns(self.now()))
 
-    def _write(
-        self, connection: Connection, asked: Restore, plan: Succession, before: StoredLineage
-    ) -> Restored:
-        at_ns = unix_ns(self.now())
-        stored = StoredLineage(
-            place=before.place + 1,
-            id=str(uuid4()),
-            successor_of=asked.request.successor_of,
-            revision=plan.revision,
-            ended=plan.ends,
-        )
-        lineage.add(connection, stored)
-        digest = audit_log.append(
+
+def succeed(connection: Connection, asked: Restore, at_ns: int) -> Restored:
+    """Give the registry a lineage of its own that succeeds the named one.
+
+    Args:
+        connection: of a transaction that writes.
+        asked: no dry run.
+        at_ns: time of the act, UTC, since 1970.
+
+    Raises:
+        RefusedError, InvalidInputError: see `plan_succession`.
+    """
+    plan, before = _planned(connection, asked)
+    stored = StoredLineage(
+        place=before.place + 1,
+        id=str(uuid4()),
+        successor_of=asked.request.successor_of,
+        revision=plan.revision,
+        ended=plan.ends,
+    )
+    lineage.add(connection, stored)
+    digest = audit_log.append(
+        connection,
+        audit_log.Event(
+            at_ns=at_ns,
+            actor=asked.actor,
+            action=Action.RESTORE,
+            model="",
+            reason=asked.reason,
+            details_json=canonical_json({**lineage.content_of(stored), "digest": stored.digest}),
+        ),
+    )
+    for deployment in plan.restored:
+        record_revision(
             connection,
-            audit_log.Event(
-                at_ns=at_ns,
-                actor=asked.actor,
-                action=Action.RESTORE,
-                model="",
-                reason=asked.reason,
-                details_json=canonical_json(
-                    {**lineage.content_of(stored), "digest": stored.digest}
-                ),
-            ),
+            revisions.current_of(connection, deployment.model),
+            StoredRevision(deployment, asked.actor.name, Action.RESTORE, asked.reason, at_ns),
+            asked.actor,
         )
-        for deployment in plan.restored:
-            record_revision(
-                connection,
-                revisions.current_of(connection, deployment.model),
-                StoredRevision(deployment, asked.actor.name, Action.RESTORE, asked.reason, at_ns),
-                asked.actor,
-            )
-        return Restored(plan, stored.id, digest)
+    return Restored(plan, stored.id, digest)
 
 
 def _planned(connection: Connection, asked: Restore) -> tuple[Succession, StoredLineage]:

@@ -1,8 +1,7 @@
 """Settings of the registry process: environment under `REGISTRY_`, or the command line."""
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -12,8 +11,7 @@ from registry.decisions.limits import ChangeLimits
 from registry.decisions.report_room import RoomLimits
 from registry.decisions.seats import ShareLimits
 from registry.decisions.webhooks import Target, keys_of, target_of
-from registry.store.places import database_place
-from registry.store.postgresql import PostgresqlPlace
+from registry.storage_settings import StorageSettings
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES
 from understudy.provenance.signing_keys import SigningKeys, TrustedKeys
@@ -34,16 +32,15 @@ _SHARED = (  # limits of which a peer has a share
 _MARGIN_BYTES = 4 << 20  # for the names of hosts, ended models and the rest of a snapshot
 
 
-class RegistrySettings(TransportSettings):
+class RegistrySettings(StorageSettings, TransportSettings):
     """Environment: `REGISTRY_` and the name in capitals, e.g. `REGISTRY_LISTEN`."""
+
+    checked_prefixes: ClassVar[tuple[str, ...]] = ()  # all below `REGISTRY_`
 
     model_config = SettingsConfigDict(
         env_prefix="REGISTRY_", env_nested_delimiter="__", frozen=True, extra="forbid"
     )
 
-    dir: Path  # artifacts, and the database of SQLite
-    store: str | None = None  # sqlite:DIRECTORY or postgresql://…; None: SQLite in `dir`
-    store_password: SecretStr | None = None  # of PostgreSQL
     listen: str = "127.0.0.1:8500"
     identities: Path | None = None  # file of callers, with their tokens and roles
     unproven: bool = False  # believe the names that callers claim, without proof
@@ -185,24 +182,6 @@ class RegistrySettings(TransportSettings):
                 f"max_state_bytes + max_host_report_bytes must leave {_MARGIN_BYTES} of the "
                 f"{LARGEST_SNAPSHOT_BYTES} bytes that watchers accept"
             )
-        return self
-
-    @property
-    def database(self) -> Path | PostgresqlPlace:
-        """The place of the database."""
-        password = self.store_password
-        return database_place(
-            self.store, self.dir, None if password is None else password.get_secret_value()
-        )
-
-    @model_validator(mode="after")
-    def _store_can_be_used(self) -> Self:
-        try:
-            place = self.database
-        except InvalidInputError as error:
-            raise ValueError(str(error)) from error
-        if not isinstance(place, Path) and find_spec("psycopg") is None:
-            raise ValueError("store: PostgreSQL needs the extra `postgresql` of understudy-serving")
         return self
 
     @property

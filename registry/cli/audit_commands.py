@@ -119,12 +119,11 @@ def verify(
         raise InvalidInputError.of("--head", read=read, accepted="--head with --trusted-key")
     heads = _heads_of(head, trusted_key)
     if export is not None:
-        _judge_lines(text_of(export, "--export").splitlines(), heads, output)
+        _judge_text(text_of(export, "--export"), heads, output)
         return
     with RegistryClient(registry) as client:
         if heads:
-            exported = b"".join(client.export_audit()).decode().splitlines()
-            _judge_lines(exported, heads, None)
+            _judge_text(b"".join(client.export_audit()).decode(), heads, None)
         _conclude(client.verify(), output)
 
 
@@ -201,10 +200,11 @@ def _heads_of(head: Path | None, trusted_key: Path | None) -> "list[AuditHead]":
     ]
 
 
-def _judge_lines(lines: Sequence[str], heads: "list[AuditHead]", output: Format | None) -> None:
-    from registry.verify_export import verify_export  # noqa: PLC0415 - others start faster
+def _judge_text(text: str, heads: "list[AuditHead]", output: Format | None) -> None:
+    from registry.export import lines_of  # noqa: PLC0415 - others start faster
+    from registry.verify_export import verify_export  # noqa: PLC0415 - as above
 
-    found = verify_export(lines, heads)
+    found = verify_export(lines_of(text), heads)
     if output is Format.JSON:
         print_json({"faults": found.faults, "audit_rows": found.audit_rows, "heads": len(heads)})
     elif output is Format.TABLE:

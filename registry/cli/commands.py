@@ -10,6 +10,7 @@ import typer
 from registry.cli import (
     approval_commands,
     audit_commands,
+    backup_command,
     block_commands,
     bundle_commands,
     contract_commands,
@@ -171,6 +172,7 @@ app.add_typer(read_commands.app)
 app.add_typer(version_commands.app)
 app.add_typer(deployment_commands.app)
 app.add_typer(declaration_commands.app)
+app.add_typer(backup_command.app)
 app.add_typer(restore_command.app)
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
+from registry.store.artifacts import sync_directory
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.provenance.signing_keys import TrustedKeys
 
@@ -28,6 +30,51 @@ def new_file(path: Path, mode: int, *, field: str = "FILE") -> Iterator[BinaryIO
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """Open a file for writing and reading that gets the name `path` when the block ends well.
+
+    It is on disk before it has its name, so that a part never passes for the whole.
+
+    Raises:
+        InvalidInputError: the file exists, or cannot be made.
+    """
+    if path.exists():
+        raise InvalidInputError.of("FILE", read=f"{path}, which exists", accepted="a new file")
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        fault = Fault("FILE", f"{path}: {error.strerror}", "a new file")
+        raise InvalidInputError([fault]) from error
+    try:
+        with os.fdopen(descriptor, "w+b") as new:
+            yield new
+            new.flush()
+            os.fsync(new.fileno())
+        part.rename(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+@contextmanager
+def existing_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading.
+
+    Raises:
+        InvalidInputError: it is not there, or not readable.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        fault = Fault("FILE", f"{path}: {error.strerror}", "a readable file")
+        raise InvalidInputError([fault]) from error
+    with file:
+        yield file
 
 
 def text_of(path: Path, option: str) -> str:

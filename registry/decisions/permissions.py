@@ -38,6 +38,7 @@ ROLES_OF_CALL: Mapping[str, frozenset[Role]] = MappingProxyType(
         "SetApprovalPolicy": frozenset({Role.ADMIN}),
         "SetTag": _CHANGERS,
         "RecordDrill": _OPERATORS,
+        "BackupRegistry": frozenset({Role.ADMIN}),
         "RestoreRegistry": frozenset({Role.ADMIN}),
         "ReportScorers": frozenset({Role.HOST}),
         "ReportRouter": frozenset({Role.ROUTER}),

@@ -28,9 +28,8 @@ def actor_of(context: Context) -> Actor:
     """
     metadata = {key: str(value).strip() for key, value in context.invocation_metadata() or ()}
     other = metadata.get(ON_BEHALF_OF_KEY, "")
-    if ON_BEHALF_OF_KEY in metadata and not _is_name(other):
-        accepted = f"1 to {LONGEST_ACTOR} printable characters"
-        raise InvalidInputError.of(ON_BEHALF_OF_KEY, read=other[:LONGEST_ACTOR], accepted=accepted)
+    if ON_BEHALF_OF_KEY in metadata:
+        checked_name_of(other, ON_BEHALF_OF_KEY)
     if (proven := proven_caller()) is not None:
         if other:
             require_delegation(proven.identity)
@@ -58,6 +57,18 @@ def log_facts(actor: Actor) -> dict[str, str]:
     """Return the actor as facts of a line in the log."""
     facts = {"actor": actor.name, "proof": actor.proof.value, "peer": actor.peer}
     return {**facts, "on_behalf_of": actor.on_behalf_of} if actor.on_behalf_of else facts
+
+
+def checked_name_of(text: str, field: str) -> str:
+    """Return `text` if an actor can have this name.
+
+    Raises:
+        InvalidInputError: it is empty, too long, or has control characters.
+    """
+    if not _is_name(text):
+        accepted = f"1 to {LONGEST_ACTOR} printable characters"
+        raise InvalidInputError.of(field, read=text[:LONGEST_ACTOR], accepted=accepted)
+    return text
 
 
 def checked_reason(text: str, field: str = "reason") -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from registry.decisions.audit_head import AuditHead
 from registry.decisions.version_statement import VersionStatement
-from registry.export import exported_lines
+from registry.export import exported_bytes
 from registry.server.live_state import LiveState
 from registry.server.seating import Seating
 from registry.store import audit_log, lineage, refusals, versions
@@ -144,7 +144,7 @@ class Proofs:
 
     def _write(self, file: BinaryIO) -> None:
         with reading(self.engine) as connection:
-            file.writelines(f"{line}\n".encode() for line in exported_lines(connection))
+            file.writelines(exported_bytes(connection))
         file.seek(0)
 
     @contextmanager

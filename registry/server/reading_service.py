@@ -17,9 +17,8 @@ from registry.collect_artifacts import Collector
 from registry.restore_registry import Restorer
 from registry.retire_version import Retirer
 from registry.server.approvals import Approvals
-from registry.server.callers import (
-    Context,
-)
+from registry.server.backups import Backups
+from registry.server.callers import Context, actor_of
 from registry.server.database_review import DatabaseReview
 from registry.server.deployment_change import (
     Changes,
@@ -78,6 +77,7 @@ class Parts:
     submissions: Submissions
     fetches: Fetches
     proofs: Proofs
+    backups: Backups
     database_review: DatabaseReview
     recheck: Recheck
     approvals: Approvals
@@ -198,6 +198,13 @@ class ReadingService(registry_pb2_grpc.RegistryServiceServicer):
         async with aclosing(self._parts.proofs.export(peer_of(context))) as pieces:
             async for piece in pieces:
                 yield pb.ExportAuditResponse(data=piece)
+
+    async def BackupRegistry(  # noqa: N802
+        self, request: pb.BackupRegistryRequest, context: Context
+    ) -> AsyncIterator[pb.BackupRegistryResponse]:
+        async with aclosing(self._parts.backups.pieces(actor_of(context))) as pieces:
+            async for piece in pieces:
+                yield pb.BackupRegistryResponse(data=piece)
 
     async def GetAuditHead(  # noqa: N802
         self, request: pb.GetAuditHeadRequest, context: Context

@@ -142,7 +142,7 @@ class ArtifactStore:
                 if not self._holds(final, file):
                     (staging.directory / file.path).replace(final)
                     final.chmod(0o400)
-                _sync_directory(final.parent)
+                sync_directory(final.parent)
 
     def _place_of(self, digest: str) -> Path:
         return self._objects / digest[:2] / digest
@@ -225,7 +225,8 @@ class StagedFile:
             return
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Put the names in a directory on the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

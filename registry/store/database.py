@@ -1,10 +1,11 @@
 """The registry's database: transactions that read, and one at a time that writes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, RootTransaction, event, select
+from sqlalchemy import Connection, Engine, RootTransaction, event, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from registry.store import lineage, schema
@@ -15,6 +16,7 @@ from registry.store.sqlite import sqlite_engine
 from understudy.domain.errors import RefusedError, UnavailableError
 
 _DEPENDENCY = "registry database"
+ResultT = TypeVar("ResultT")
 
 
 def open_database(place: Path | PostgresqlPlace) -> Engine:
@@ -24,8 +26,7 @@ def open_database(place: Path | PostgresqlPlace) -> Engine:
         UnavailableError: it cannot be opened, or is not a database.
         RefusedError: a newer registry wrote it, or it cannot keep what registries write.
     """
-    engine = sqlite_engine(place) if isinstance(place, Path) else postgresql_engine(place)
-    event.listen(engine, "begin", _send_begin)
+    engine = _engine_of(place)
     try:
         with writing(engine) as connection:
             dialect_of(connection).create_missing(connection)
@@ -35,6 +36,40 @@ def open_database(place: Path | PostgresqlPlace) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def require_empty(place: Path | PostgresqlPlace) -> None:
+    """Return if the database has no table of a registry; a file need not exist.
+
+    Raises:
+        UnavailableError: it cannot be opened, or is not a database.
+        RefusedError: it has one.
+    """
+    if isinstance(place, Path) and not place.exists():
+        return
+    engine = _engine_of(place)
+    try:
+        with reading(engine) as connection:
+            _require_no_tables(connection)
+    finally:
+        engine.dispose()
+
+
+def fill_database(place: Path | PostgresqlPlace, fill: Callable[[Connection], ResultT]) -> ResultT:
+    """Create the tables in an empty database and let `fill` write their rows, in one transaction.
+
+    Raises:
+        UnavailableError: it cannot be opened or written.
+        RefusedError: it is not empty, or cannot keep what registries write.
+    """
+    engine = _engine_of(place)
+    try:
+        with writing(engine) as connection:
+            _require_no_tables(connection)
+            dialect_of(connection).create_missing(connection)
+            return fill(connection)
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -86,6 +121,19 @@ def _begin(engine: Engine, begin: str) -> RootTransaction:
     except BaseException:
         connection.close()
         raise
+
+
+def _engine_of(place: Path | PostgresqlPlace) -> Engine:
+    engine = sqlite_engine(place) if isinstance(place, Path) else postgresql_engine(place)
+    event.listen(engine, "begin", _send_begin)
+    return engine
+
+
+def _require_no_tables(connection: Connection) -> None:
+    if found := sorted({*inspect(connection).get_table_names()} & schema.metadata.tables.keys()):
+        raise RefusedError(
+            f"the database has tables of a registry ({', '.join(found[:3])}, …); accepted: an empty one"
+        )
 
 
 def _check_schema_version(connection: Connection) -> None:

@@ -3,12 +3,27 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from registry.store.postgresql import PostgresqlPlace
 from understudy.domain.errors import RefusedError, UnavailableError
 
 _LOCK_FILE = "registry.lock"
+
+
+@contextmanager
+def locked_for(database: Path | PostgresqlPlace, directory: Path) -> Iterator[None]:
+    """Lock the directories of a registry with SQLite until the block ends; others share theirs.
+
+    Raises:
+        RefusedError, UnavailableError: see `locked`.
+    """
+    with ExitStack() as locks:
+        if isinstance(database, Path):
+            for each in dict.fromkeys((directory, database.parent)):
+                locks.enter_context(locked(each))
+        yield
 
 
 @contextmanager

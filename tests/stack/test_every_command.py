@@ -84,6 +84,9 @@ READING: list[tuple[tuple[str, ...], int]] = [
     (("registry", "audit", "export", "new.jsonl", *AWAY), UNAVAILABLE),
     (("registry", "audit", "export", NOWHERE, *AWAY), USAGE),
     (("registry", "audit", "new-key", NOWHERE), USAGE),
+    (("registry", "backup", "new.tar", *AWAY), UNAVAILABLE),
+    (("registry", "backup", f"{NOWHERE}.tar", *AWAY), USAGE),
+    (("registry", "restore", f"{NOWHERE}.tar", "--dir", "new", "--reason", "r"), USAGE),
     (("registry", "check", "fraud", *VERSION, *AWAY), USAGE),
     (("registry", "import-mlflow", "models:/fraud@candidate", *IMPORT, *AWAY), USAGE),
     (("registry", "identities", "list", *IDENTITIES), USAGE),
@@ -123,6 +126,7 @@ READING: list[tuple[tuple[str, ...], int]] = [
 PLACELESS: list[tuple[tuple[str, ...], str]] = [
     (("up",), "--dir"),
     (("registry", "serve"), "--dir"),
+    (("registry", "restore", "b.tar", "--reason", "r"), "--dir"),
     (("registry", "provenance", "init", "new.json"), "--dir"),
     (("scorer", "host"), "--dir"),
     (("router", "serve", "--features", "lmdb:f", "--log-dir", "l"), "--state-dir"),

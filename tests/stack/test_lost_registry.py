@@ -1,21 +1,26 @@
-"""A registry that is wiped, or restored from an older copy, while callers score."""
+"""A registry that is wiped, or restored from an older copy or a backup, while callers score."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from registry.cli.commands import app as registry_app
 from stack.processes import REGISTRY, ROUTER, SCORERS, registry_process
 from stack.router_books import read_books
 from stack.traffic import Traffic, open_traffic
+from tests.in_process import run_command
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.changes import SetFallback, SetThreshold
 from understudy.domain.deployments import Fallback
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.exit_codes import OK
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
 
 pytestmark = [pytest.mark.fault, pytest.mark.long]
@@ -106,6 +111,91 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path, *, declar
             "a busy machine reads features late"
         )
         assert deployed.scorer(1).pid == scorer.pid
+
+
+async def test_a_destroyed_registry_is_restored_from_a_backup_and_costs_no_call(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "backup.tar"
+    async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        stack = deployed.stack
+        scorer = deployed.scorer(1)
+        async with open_traffic(
+            stack.addresses.router,
+            model="cancer",
+            entity="patient",
+            units=deployed.units,
+            rate_per_s=50,
+        ) as traffic:
+            await further_calls(traffic)
+            changes = await backed_up_among_changes(deployed, file)
+            lost = await deployed.operator.change(SetThreshold(0.9), reason="after the backup")
+            await deployed.operator.until_settled(lost)
+            await further_calls(traffic)
+            await stack.supervisor.stop(REGISTRY)
+            shutil.rmtree(stack.directory.registry)
+            await further_calls(traffic)
+            restored = await asyncio.to_thread(restored_from, file, stack.directory.registry)
+            await stack.supervisor.start(
+                registry_process(stack.directory, stack.addresses, stack.access)
+            )
+            await until(every_worker_believes(deployed, restored["lineage"]))
+            await deployed.operator.until_settled(restored["revision"])
+            await further_calls(traffic)
+            await deployed.operator.until_settled(
+                await change_after(restored["revision"], deployed)
+            )
+            await until(lambda: every_host_believes(deployed, restored["lineage"]))
+            await further_calls(traffic)
+            verified = await asyncio.to_thread(deployed.registry.verify)
+
+        print(f"{len(traffic.failures)} of {traffic.ended}, {changes} changes")  # noqa: T201 - the counts
+        assert traffic.failures == []
+        assert {call.version for call in traffic.calls} == {1}
+        assert {call.level for call in traffic.calls} <= {0, 1}, (
+            "a busy machine reads features late"
+        )
+        assert deployed.scorer(1).pid == scorer.pid
+        assert list(verified.faults) == []
+
+
+async def backed_up_among_changes(deployed: Deployed, file: Path) -> int:
+    """Write a backup while changes go on; return the number of changes."""
+
+    def write() -> None:
+        with file.open("wb") as new:
+            new.writelines(deployed.registry.backup())
+
+    backup = asyncio.ensure_future(asyncio.to_thread(write))
+    changes = 0
+    while not (changes and backup.done()):
+        changes += 1
+        await deployed.operator.change(SetThreshold(0.3 + changes / 1_000), reason="meanwhile")
+    await backup
+    return changes
+
+
+def restored_from(file: Path, directory: Path) -> dict[str, Any]:
+    words = ("restore", str(file), "--dir", str(directory), "--reason", "the disk was lost")
+    done = run_command(registry_app, *words, "--output", "json")
+    assert done.exit_code == OK, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def every_worker_believes(deployed: Deployed, lineage: str) -> Callable[[], Awaitable[bool]]:
+    async def believes() -> bool:
+        found = await read_books(deployed.stack.directory.router)
+        return {each.snapshot_lineage for each in found} == {lineage}
+
+    return believes
+
+
+async def every_host_believes(deployed: Deployed, lineage: str) -> bool:
+    status = await asyncio.to_thread(deployed.registry.get_status)
+    believed = [each.belief.lineage for each in status.routers]
+    believed += [each.belief.lineage for each in status.host_beliefs]
+    return len(believed) == 3 and {*believed} == {lineage}
 
 
 async def change_after(revision: int, deployed: Deployed) -> int:

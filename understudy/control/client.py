@@ -25,6 +25,7 @@ _CONNECT_TIMEOUT_S = 10.0
 _CALL_TIMEOUT_S = 30.0
 _CHECK_TIMEOUT_S = 300.0  # of calls in which the registry hashes artifacts, and may load them
 _UPLOAD_TIMEOUT_S = 600.0
+_BACKUP_TIMEOUT_S = 21_600.0  # all artifacts, perhaps to another site
 
 
 AnswerT = TypeVar("AnswerT")
@@ -188,6 +189,15 @@ class RegistryClient:
         with _translated(self._target):
             request = pb.ExportAuditRequest()
             for piece in self._stub.ExportAudit(request, timeout=_UPLOAD_TIMEOUT_S):
+                yield piece.data
+
+    def backup(self) -> Iterator[bytes]:
+        """Yield the bytes of a backup of now."""
+        with _translated(self._target):
+            request = pb.BackupRegistryRequest()
+            for piece in self._stub.BackupRegistry(
+                request, timeout=_BACKUP_TIMEOUT_S, metadata=self._metadata
+            ):
                 yield piece.data
 
     def get_audit_head(self) -> pb.GetAuditHeadResponse:

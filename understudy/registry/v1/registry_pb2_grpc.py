@@ -110,6 +110,11 @@ class RegistryServiceStub(object):
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditRequest.SerializeToString,
                 response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditResponse.FromString,
                 _registered_method=True)
+        self.BackupRegistry = channel.unary_stream(
+                '/understudy.registry.v1.RegistryService/BackupRegistry',
+                request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.BackupRegistryRequest.SerializeToString,
+                response_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.BackupRegistryResponse.FromString,
+                _registered_method=True)
         self.GetAuditHead = channel.unary_unary(
                 '/understudy.registry.v1.RegistryService/GetAuditHead',
                 request_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.GetAuditHeadRequest.SerializeToString,
@@ -350,6 +355,18 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BackupRegistry(self, request, context):
+        """Returns a backup, in pieces: an archive of the tables in one state of the database, and of the
+        artifacts that they name. It has no reports, tokens or keys. Changes go on meanwhile. The pieces do
+        not end with members of the archive.
+
+        RESOURCE_EXHAUSTED: too many backups are in progress. ABORTED: artifacts were collected meanwhile;
+        ask again. DATA_LOSS: an artifact is missing or has changed, or a text in the database is not UTF-8.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAuditHead(self, request, context):
         """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
         key.
@@ -585,6 +602,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ExportAudit,
                     request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditRequest.FromString,
                     response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditResponse.SerializeToString,
+            ),
+            'BackupRegistry': grpc.unary_stream_rpc_method_handler(
+                    servicer.BackupRegistry,
+                    request_deserializer=understudy_dot_registry_dot_v1_dot_registry__pb2.BackupRegistryRequest.FromString,
+                    response_serializer=understudy_dot_registry_dot_v1_dot_registry__pb2.BackupRegistryResponse.SerializeToString,
             ),
             'GetAuditHead': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAuditHead,
@@ -1068,6 +1090,33 @@ class RegistryService(object):
             '/understudy.registry.v1.RegistryService/ExportAudit',
             understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditRequest.SerializeToString,
             understudy_dot_registry_dot_v1_dot_registry__pb2.ExportAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackupRegistry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/understudy.registry.v1.RegistryService/BackupRegistry',
+            understudy_dot_registry_dot_v1_dot_registry__pb2.BackupRegistryRequest.SerializeToString,
+            understudy_dot_registry_dot_v1_dot_registry__pb2.BackupRegistryResponse.FromString,
             options,
             channel_credentials,
             insecure,

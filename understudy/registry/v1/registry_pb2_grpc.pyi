@@ -147,6 +147,14 @@ class RegistryServiceStub:
 
     RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
     """
+    BackupRegistry: _grpc.UnaryStreamMultiCallable[_registry_pb2.BackupRegistryRequest, _registry_pb2.BackupRegistryResponse]
+    """Returns a backup, in pieces: an archive of the tables in one state of the database, and of the
+    artifacts that they name. It has no reports, tokens or keys. Changes go on meanwhile. The pieces do
+    not end with members of the archive.
+
+    RESOURCE_EXHAUSTED: too many backups are in progress. ABORTED: artifacts were collected meanwhile;
+    ask again. DATA_LOSS: an artifact is missing or has changed, or a text in the database is not UTF-8.
+    """
     GetAuditHead: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetAuditHeadRequest, _registry_pb2.GetAuditHeadResponse]
     """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
     key.
@@ -349,6 +357,14 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     they can be verified without the registry. The pieces do not end with lines.
 
     RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
+    """
+    BackupRegistry: _aio.UnaryStreamMultiCallable[_registry_pb2.BackupRegistryRequest, _registry_pb2.BackupRegistryResponse]  # type: ignore[assignment]
+    """Returns a backup, in pieces: an archive of the tables in one state of the database, and of the
+    artifacts that they name. It has no reports, tokens or keys. Changes go on meanwhile. The pieces do
+    not end with members of the archive.
+
+    RESOURCE_EXHAUSTED: too many backups are in progress. ABORTED: artifacts were collected meanwhile;
+    ask again. DATA_LOSS: an artifact is missing or has changed, or a text in the database is not UTF-8.
     """
     GetAuditHead: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetAuditHeadRequest, _registry_pb2.GetAuditHeadResponse]  # type: ignore[assignment]
     """Returns the head of the audit log, which stands for all its rows, signed if the registry has a
@@ -639,6 +655,20 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         they can be verified without the registry. The pieces do not end with lines.
 
         RESOURCE_EXHAUSTED: too many verifications and exports are in progress.
+        """
+
+    @_abc_1.abstractmethod
+    def BackupRegistry(
+        self,
+        request: _registry_pb2.BackupRegistryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_pb2.BackupRegistryResponse], _abc.AsyncIterator[_registry_pb2.BackupRegistryResponse]]:
+        """Returns a backup, in pieces: an archive of the tables in one state of the database, and of the
+        artifacts that they name. It has no reports, tokens or keys. Changes go on meanwhile. The pieces do
+        not end with members of the archive.
+
+        RESOURCE_EXHAUSTED: too many backups are in progress. ABORTED: artifacts were collected meanwhile;
+        ask again. DATA_LOSS: an artifact is missing or has changed, or a text in the database is not UTF-8.
         """
 
     @_abc_1.abstractmethod
