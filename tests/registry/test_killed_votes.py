@@ -1,4 +1,4 @@
-"""Votes whose process is killed at any point: each is whole or absent, and can be repeated."""
+"""Votes of a process that is killed at any point: each is whole or absent, and can be repeated."""
 
 import subprocess
 import sys

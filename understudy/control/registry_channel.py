@@ -52,7 +52,7 @@ class RegistryChannel(ChosenChannel):
 
     @property
     def has_others(self) -> bool:
-        """Whether there is an address besides the one in use."""
+        """True if there is an address besides the one in use."""
         return len(self._channels) > 1
 
     def move_on(self) -> None:
