@@ -24,7 +24,7 @@ def open_database(place: Path | PostgresqlPlace) -> Engine:
 
     Raises:
         UnavailableError: it cannot be opened, or is not a database.
-        RefusedError: a newer registry wrote it, or it cannot keep what registries write.
+        RefusedError: a registry with another schema wrote it, or it cannot keep what registries write.
     """
     engine = _engine_of(place)
     try:
@@ -146,8 +146,10 @@ def _check_schema_version(connection: Connection) -> None:
             table.insert().values(name="schema_version", value=schema.SCHEMA_VERSION)
         )
     elif found != schema.SCHEMA_VERSION:
+        writer = "a newer registry" if found > schema.SCHEMA_VERSION else "an earlier build"
         raise RefusedError(
-            f"the database has schema {found}; this registry reads schema {schema.SCHEMA_VERSION}"
+            f"the database has schema {found}, of {writer}; "
+            f"this registry reads schema {schema.SCHEMA_VERSION}, and carries no other forward"
         )
 
 

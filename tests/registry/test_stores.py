@@ -15,6 +15,7 @@ from registry.decisions.audit_chain import first_break
 from registry.store import audit_log, lineage, revisions, schema
 from registry.store.acting import read, read_all, save
 from registry.store.database import open_database, owning_files, reading, writing
+from registry.store.dialects import dialect_of
 from registry.store.postgresql import PostgresqlPlace
 from registry.store.revisions import StoredRevision
 from registry.store.shared import is_shared
@@ -199,12 +200,23 @@ def test_a_restarted_server_fails_no_transaction(postgresql: Server) -> None:
     engine.dispose()
 
 
-def test_a_database_of_another_schema_is_refused(place: Place, engine: Engine) -> None:
+@pytest.mark.parametrize(("number", "writer"), [(6, "an earlier build"), (99, "a newer registry")])
+def test_a_database_of_another_schema_is_refused_and_left_alone(
+    place: Place, engine: Engine, number: int, writer: str
+) -> None:
     with writing(engine) as connection:
-        connection.execute(update(schema.settings).values(value=99))
+        audit_log.append(connection, drilled())
+        connection.execute(update(schema.settings).values(value=number))
+        schema.deliveries.drop(connection)  # a table that the other schema lacks
+    with reading(engine) as connection:
+        before = dialect_of(engine).objects_of(connection)
 
-    with pytest.raises(RefusedError, match="schema 99"):
+    with pytest.raises(RefusedError, match=f"schema {number}, of {writer}"):
         open_database(place)
+
+    with reading(engine) as connection:
+        assert dialect_of(engine).objects_of(connection) == before
+        assert audit_log.last(connection)[0] == 1
 
 
 def test_another_opening_of_the_same_database_continues_it(place: Place, engine: Engine) -> None:
