@@ -10,7 +10,13 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from understudy.runtime.front.grpc_server import ServerGroup, open_server, started
+from tests.runtime.raw_http2 import bytes_taken_unread
+from understudy.runtime.front.grpc_server import (
+    STREAM_WINDOW_BYTES,
+    ServerGroup,
+    open_server,
+    started,
+)
 from understudy.runtime.health import Health
 from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
@@ -126,3 +132,23 @@ async def test_a_server_that_was_stopped_is_freed_once_more_without_harm() -> No
         await group.stop(None)
 
     assert not listening(port)
+
+
+@pytest.mark.fault
+async def test_a_stream_that_is_not_read_sends_no_more_than_its_window() -> None:
+    """Its bytes wait in gRPC, below all our limits: by default there were tens of megabytes."""
+    read = asyncio.Event()
+
+    async def wait(_requests: AsyncIterator[bytes], _context: Any) -> None:
+        await read.wait()
+
+    method: Any = grpc.stream_stream_rpc_method_handler(wait)
+    async with open_server() as server:
+        handlers = {"Wait": method}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("held.S", handlers),))
+        port = LOCAL.bind(server, "127.0.0.1:0")
+        await server.start()
+        taken = await bytes_taken_unread(port, "/held.S/Wait", most=4 * STREAM_WINDOW_BYTES)
+        read.set()
+
+    assert STREAM_WINDOW_BYTES / 2 <= taken <= STREAM_WINDOW_BYTES

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from understudy.runtime.front.grpc_server import STREAM_WINDOW_BYTES
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 
 _TYPES = "type.googleapis.com/envoy.extensions"
@@ -17,7 +18,6 @@ _OURS_ALONE = 0o600
 _STREAM_CAP = "cap_on_streams"
 _CALL_CAP = "cap_on_calls"
 _CONNECTION_BUFFER_BYTES = 1 << 20
-_STREAM_WINDOW_BYTES = 256 << 10  # sent by a caller before the application reads
 _CONNECTION_WINDOW_BYTES = 1 << 20
 _MOST_HEADER_KIB = 16
 _HEADERS_WITHIN_S = 10
@@ -129,7 +129,7 @@ def _connections(front: EnvoyFront) -> Config:
         "codec_type": "HTTP2",  # over HTTP/1.1 a status of gRPC could not be sent
         "http2_protocol_options": {
             "max_concurrent_streams": front.most_calls_per_connection,
-            "initial_stream_window_size": _STREAM_WINDOW_BYTES,
+            "initial_stream_window_size": STREAM_WINDOW_BYTES,
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
         },
         "common_http_protocol_options": {

@@ -11,6 +11,7 @@ import structlog
 from understudy.runtime.front.port import Server
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+STREAM_WINDOW_BYTES = 256 << 10  # sent by a caller before the application reads
 _FREE_S = 5.0  # all calls are cancelled
 _log = structlog.get_logger()
 _LEAST_PING_INTERVAL_MS = 5_000
@@ -70,6 +71,10 @@ async def open_server(
         # as abuse and ends the connection with too_many_pings after some minutes.
         "http2.min_ping_interval_without_data_ms": _LEAST_PING_INTERVAL_MS,
         "keepalive_permit_without_calls": 1,
+        # gRPC measures its connections and lets each stream send ahead as much as they would carry:
+        # over loopback tens of megabytes, which it holds while the stream is not read.
+        "http2.bdp_probe": 0,
+        "http2.lookahead_bytes": STREAM_WINDOW_BYTES,
         **options,  # each name once: gRPC uses the first of two equal ones
     }
     server = grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
