@@ -389,6 +389,7 @@ NO_COUNTERPART = {
     "paired.paired_differences": _A_PART,
     "ranking.area_interval": "no library has it; test_ranking has the published numbers",
     "ranking.can_compare_auc": "no statistic: a question about classes",
+    "units.dot": _A_PART,
     "units.effective_units": "no library has it; test_units has its formula",
     "units.ratio": _A_PART,
     "units.units_of": _A_PART,

@@ -12,6 +12,7 @@ from understudy.statistics.units import (
     PART_ROWS,
     Floats,
     Units,
+    dot,
     effective_units,
     ratio,
     whole_units,
@@ -174,7 +175,7 @@ def _effective_units_of_classes(labels: NDArray[np.bool_], units: Units) -> tupl
         of_class = labels[rows].astype(np.float64)
         own = np.bincount(of_row, weights=of_class, minlength=count)
         others = np.bincount(of_row, minlength=count) - own
-        sums += [[others.sum(), others @ others], [own.sum(), own @ own]]
+        sums += [[others.sum(), dot(others, others)], [own.sum(), dot(own, own)]]
     negatives, positives = ratio(sums[:, 0] ** 2, sums[:, 1])
     return float(negatives), float(positives)
 

@@ -17,7 +17,7 @@ from understudy.statistics.measures import (
     paired_mean,
     paired_share,
 )
-from understudy.statistics.units import Floats, OfTotals, Units, UnitSums, jackknife, ratio
+from understudy.statistics.units import Floats, OfTotals, Units, UnitSums, dot, jackknife, ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def mcnemar(net: Iterable[Floats], *, flips: int, is_single: bool) -> float | No
     total = squares = 0.0
     for part in net:
         total += float(part.sum())
-        squares += float(part @ part)
+        squares += dot(part, part)
     if is_single:
         to_positive = round((flips + total) / 2)
         fewer = min(to_positive, flips - to_positive)

@@ -19,6 +19,7 @@ from understudy.statistics.units import (
     Floats,
     Labels,
     Units,
+    dot,
     effective_units,
 )
 
@@ -77,7 +78,7 @@ def share_without_groups(
         return Number(None, None, None, units, "no row that it could be computed from")
     groups = without.size
     moves = without - share
-    variance = (groups - 1) / groups * float(moves @ moves)
+    variance = (groups - 1) / groups * dot(moves, moves)
     if groups < MIN_UNITS or not np.isfinite(variance):
         why = "without one of its groups of units it has no value"
         return number_of(Estimate(share, None, units, why), None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from understudy.statistics.measures import PairedMeasure, paired_mean
 from understudy.statistics.ranks import midranks_doubled
-from understudy.statistics.units import PART_ROWS, OfTotals, Units, ratio
+from understudy.statistics.units import PART_ROWS, OfTotals, Units, dot, ratio
 
 MIN_PAIRS = 2
 
@@ -132,6 +132,6 @@ def _pearson(first: NDArray[Any], second: NDArray[Any]) -> float | None:
     for start in range(0, first.size, PART_ROWS):
         part = slice(start, start + PART_ROWS)
         one, two = (first[part] - means[0]) / spans[0], (second[part] - means[1]) / spans[1]
-        products += one @ two, one @ one, two @ two
+        products += dot(one, two), dot(one, one), dot(two, two)
     scale = sqrt(products[1]) * sqrt(products[2])
     return None if scale == 0 else float(np.clip(products[0] / scale, -1.0, 1.0))

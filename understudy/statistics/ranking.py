@@ -19,6 +19,7 @@ from understudy.statistics.units import (
     Labels,
     Moves,
     Units,
+    dot,
     ratio,
     units_of,
     whole_units,
@@ -212,7 +213,7 @@ class _Pairs:
         for rows, of_row, count in whole_units(units):
             own = np.bincount(of_row, weights=labels[rows].astype(np.float64), minlength=count)
             others = np.bincount(of_row, minlength=count) - own
-            weights += [[own.sum(), own @ own], [others.sum(), others @ others]]
+            weights += [[own.sum(), dot(own, own)], [others.sum(), dot(others, others)]]
         self.class_units = tuple(weights[:, 0] ** 2 / weights[:, 1])  # effective
 
     @property

@@ -194,6 +194,15 @@ class Estimate:
         return self if self.value is None else replace(self, value=self.value + by)
 
 
+def dot(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return the sum of products, in the same order on all machines.
+
+    Not of BLAS, whose threads add in another order on another number of CPUs, and wait for each
+    other on busy ones.
+    """
+    return float(np.einsum("i,i->", first, second))
+
+
 def effective_units(weights: Floats) -> float:
     """Return the number of equal units that would carry as much information as these.
 
@@ -203,7 +212,7 @@ def effective_units(weights: Floats) -> float:
     Args:
         weights: of each unit, shape (units,), not negative; 0 for a unit that adds nothing.
     """
-    squares = float(weights @ weights)
+    squares = dot(weights, weights)
     return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
@@ -239,9 +248,9 @@ class Moves:
         """Add the estimate without each of some units, and the weights of these and of unused ones."""
         self.units += without.size
         moves = without - self.value
-        self._squares += float(moves @ moves)
+        self._squares += dot(moves, moves)
         self._weight += float(weights.sum())
-        self._squared_weight += float(weights @ weights)
+        self._squared_weight += dot(weights, weights)
 
     @property
     def effective_units(self) -> float:

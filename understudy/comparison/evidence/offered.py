@@ -8,7 +8,7 @@ import numpy as np
 
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question, VersionPair
-from understudy.comparison.evidence.uses import ID, KEYS, is_usable
+from understudy.comparison.evidence.uses import KEYS, LOWER_ID, is_usable
 from understudy.comparison.evidence.version_pairs import question_parameters
 from understudy.statistics.units import Floats
 
@@ -101,11 +101,11 @@ _OFFERED = f"""
 _IDENTITY = f"""
     WITH mirrored AS (
         SELECT {KEYS}, score FROM shadow
-        WHERE {_OF_PAIR} AND status = 'ok' AND ({ID} % $every::UHUGEINT) = 0
+        WHERE {_OF_PAIR} AND status = 'ok' AND ({LOWER_ID} % $every::UBIGINT) = 0
     ),
     answers AS (
         SELECT {KEYS}, score FROM score
-        WHERE model = $model AND version = $champion AND ({ID} % $every::UHUGEINT) = 0
+        WHERE model = $model AND version = $champion AND ({LOWER_ID} % $every::UBIGINT) = 0
     ),
     pairs AS (
         SELECT mirrored.id, mirrored.unit, mirrored.candidate, mirrored.score,

@@ -13,6 +13,8 @@ its fourth power, which must be a number."""
 _REPEAT_S = 60  # repeated calls follow each other within a deadline, and with few pauses
 
 ID = "md5_number(request_id)"
+LOWER_ID = f"({ID} & {2**64 - 1})::UBIGINT"
+"""Half of the digest, in 64 bits: dividing 128 bits costs four times the digest itself."""
 KEYS = f"""{ID} AS id, md5_number(unit_key) AS unit,
            coalesce(md5_number(candidate_id), 0::UHUGEINT) AS candidate"""
 """The columns that name a row; the candidate is 0 where there is none."""
