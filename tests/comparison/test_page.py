@@ -1,6 +1,8 @@
 """The page of a comparison: complete without a network, safe, the same for the same logs."""
 
 import re
+import shutil
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -9,15 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from tests.comparison.test_arms import live
 from tests.logs.builders import AT_US, DAY_US, outcome_batch, shadow_batch
 from understudy.comparison.compare import ComparisonReport, compare
+from understudy.comparison.compare_arms import compare_live_arms
 from understudy.comparison.evidence.rows import PairedRows, Question
 from understudy.comparison.plan import Plan
+from understudy.comparison.render.arm_page import arm_page_of
 from understudy.comparison.render.page import page_of
 from understudy.comparison.render.svg import Chart, Mark, Series, svg_of, ticks
 from understudy.comparison.sections.curves import curves_of
 from understudy.domain.margins import Margins, Measure
 from understudy.logs.writer import LogWriter
+from understudy.runtime.terminal.json_output import json_text
 
 ROWS = 400
 PLAN = Plan(threshold=0.5, margins=Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.02}))
@@ -34,7 +40,8 @@ def rows(seed: int = 1, *, ties: bool = False) -> PairedRows:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> ComparisonReport:
+def log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log pairs and live arms of two days."""
     root, data = tmp_path_factory.mktemp("logs"), rows()
     ids = [f"r{number}" for number in range(ROWS - 1)] + ["<script>alert(1)</script>"]
     shadow = data.shadow.copy()
@@ -47,8 +54,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> ComparisonReport:
                 request_ids=ids[part], entity_ids=ids[part], at_us=AT_US + day * DAY_US,
             )  # fmt: skip
             assert writer.offer(batch)
+            arms = live(
+                np.arange(200) % 5 == 0, data.champion[part],
+                request_ids=ids[part], entity_ids=ids[part], at_us=AT_US + day * DAY_US,
+            )  # fmt: skip
+            assert writer.offer(arms)
         assert writer.offer(outcome_batch(list(data.label), request_ids=ids))
-    return compare(root, Question("fraud"), PLAN)
+    return root
+
+
+@pytest.fixture(scope="module")
+def report(log_dir: Path) -> ComparisonReport:
+    return compare(log_dir, Question("fraud"), PLAN)
 
 
 def test_a_page_needs_no_network_and_runs_no_code(report: ComparisonReport) -> None:
@@ -58,8 +75,23 @@ def test_a_page_needs_no_network_and_runs_no_code(report: ComparisonReport) -> N
     assert "&lt;script&gt;alert(1)" in page
 
 
-def test_the_same_report_gives_the_same_bytes(report: ComparisonReport) -> None:
-    assert page_of(report) == page_of(report)
+def test_the_same_logs_give_the_same_bytes(
+    log_dir: Path, report: ComparisonReport, tmp_path: Path
+) -> None:
+    # Copied, so that the files have another order in their directories.
+    for file in sorted(log_dir.rglob("*.parquet"), reverse=True):
+        copy = tmp_path / file.relative_to(log_dir)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    pages, documents = [page_of(report)], [json_text(report)]
+    for root in (tmp_path, log_dir, tmp_path):
+        arms = compare_live_arms(root, Question("fraud"), PLAN)
+        pages.append(arm_page_of(arms))
+        documents.append(json_text(arms))
+    again = compare(tmp_path, Question("fraud"), PLAN)
+
+    assert [page_of(again), json_text(again)] == [pages[0], documents[0]]
+    assert len(set(pages)) == len(set(documents)) == 2
 
 
 def test_a_page_has_the_verdict_each_table_each_figure_and_the_queries(

@@ -60,7 +60,7 @@ def noise_facts(inputs: Inputs, noise: Noise | None) -> Facts:
 def outcomes_text(outcomes: OutcomeCensus, *, of: str) -> str:
     """Return the outcomes of rows, named `of`, with those that could not be used."""
     return (
-        f"{outcomes.matched} {of} with, {outcomes.unmatched} without "
+        f"{outcomes.matched:,} {of} with, {outcomes.unmatched:,} without "
         f"({outcomes.immature} of them too young); "
         f"{outcomes.duplicates} repeated, {outcomes.conflicting} conflicting, "
         f"{outcomes.observed_before_answer} observed before the answer, "

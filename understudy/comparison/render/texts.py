@@ -28,7 +28,7 @@ from understudy.statistics.calibration import Calibration
 from understudy.statistics.errors import ErrorComparison
 
 MEASURES = ("", "answered", "shadow", "shadow - answered")
-JUDGED = ("measure", "margin", "shadow - answered", "conclusion", "rows", "rows needed")
+JUDGED = ("measure", "margin", "difference", "conclusion", "rows", "rows needed")
 WORST = ("request", "candidate", "answered at", "answered", "shadow", "outcome")
 
 
