@@ -17,24 +17,30 @@ from typing import TypeVar
 
 import grpc
 import numpy as np
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
+from router.adapters.oip_messages import (
+    NotTakenError,
+    RequestEncoder,
+    call_fields,
+    other_artifact,
+    read_answer,
+    scores_of,
+)
 from router.adapters.time_limit import TimeLimit
-from router.ports import Inferred, OtherArtifactError
+from router.ports import Inferred
 from understudy.artifact.digests import LOADED_DIGEST_KEY, LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
     CorruptedError,
     DeadlinePassedError,
-    InvalidInputError,
     UnavailableError,
 )
 from understudy.domain.snapshots import VersionSpec
-from understudy.domain.trace_context import TRACEPARENT, TRACESTATE, TraceContext
+from understudy.domain.trace_context import TraceContext
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
-from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.runtime.transport.transport import LOCAL, Transport
 
 AnswerT = TypeVar("AnswerT", bound=Message)
@@ -42,22 +48,6 @@ AnswerT = TypeVar("AnswerT", bound=Message)
 _MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 _MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
 _MODEL_METADATA = "/inference.GRPCInferenceService/ModelMetadata"
-_RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number
-_STATUS_OF = {status.value[0]: status for status in grpc.StatusCode}
-_NUMPY_OF = {
-    "BOOL": np.dtype("?"),
-    "INT8": np.dtype("<i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "UINT8": np.dtype("<u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-}
 _CHANNEL_OPTIONS = (
     ("grpc.enable_channelz", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -67,14 +57,9 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 )
-_MOST_CACHED_HEADS = 4096
 _MOST_KEPT_STREAMS = 8  # idle ones; there is another one for each request in flight
 
 _Stream = grpc.aio.StreamStreamCall[bytes, bytes]
-
-
-class _NotTakenError(UnavailableError):
-    """The stream has ended, and the scorer did not accept the request: send it again."""
 
 
 class OipScorer:
@@ -100,7 +85,7 @@ class OipScorer:
         )
         # Open, without a request; each with the digest of the artifact that its process loaded.
         self._kept: list[tuple[_Stream, str]] = []
-        self._heads: dict[object, bytes] = {}
+        self._encoder = RequestEncoder()
         self._numbers = count()
 
     async def infer(
@@ -115,28 +100,19 @@ class OipScorer:
         if timeout_s <= 0:
             raise DeadlinePassedError("scoring")
         request_id = str(next(self._numbers))
-        request = self._encode(spec, tensors, outputs, _call_fields(request_id, timeout_s, trace))
+        of_call = call_fields(request_id, timeout_s, trace)
+        request = b"".join(self._encoder.encode(spec, tensors, outputs, of_call))
         try:
             async with TimeLimit(timeout_s):
                 stream, received = await self._ask(request, spec)
         except TimeoutError as error:
             raise DeadlinePassedError("the scorer answered") from error
-        answer = _answer_to(request_id, received)
-        if answer is None:  # later answers on this stream would not match either
-            stream.cancel()
+        answer = read_answer(received)
+        if answer is None or answer.infer_response.id != request_id:
+            stream.cancel()  # later answers on it would not match either
             raise CorruptedError(f"answer of {self.address} does not match its request")
         self._keep(stream, spec.artifact_digest)
-        if answer.error_message:
-            raise _told(answer, self.address)
-        try:
-            decoded = decode(answer.infer_response, spec, outputs)
-        except IndexError as error:
-            raise CorruptedError(f"answer of {spec.ref} cannot be read: {error}") from error
-        rows = len(tensors[0])
-        counts = {len(decoded.scores), *(len(values) for values in decoded.outputs.values())}
-        if counts != {rows}:
-            raise CorruptedError(f"answer of {spec.ref} has {sorted(counts)} rows, not {rows}")
-        return decoded
+        return scores_of(answer, spec, tensors, outputs, address=self.address)
 
     async def require_ready(
         self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
@@ -151,15 +127,7 @@ class OipScorer:
             raise UnavailableError(f"scorer {self.address}", "it is not ready")
         loaded = metadata.properties.get(LOADED_DIGEST_PROPERTY, "no artifact")
         if loaded != artifact_digest:
-            raise self._other_artifact(ref, loaded, artifact_digest)
-
-    def _other_artifact(
-        self, ref: VersionRef, loaded: str, artifact_digest: str
-    ) -> OtherArtifactError:
-        return OtherArtifactError(
-            f"scorer {self.address} of {ref} says that it loaded {loaded}; registered is "
-            f"{artifact_digest}"
-        )
+            raise other_artifact(self.address, ref, loaded, artifact_digest)
 
     async def _answer(
         self, rpc: str, request: Message, kind: type[AnswerT], timeout_s: float
@@ -189,7 +157,7 @@ class OipScorer:
             OtherArtifactError: the process at the address did not load the artifact of `spec`.
         """
         if (kept := self._take_kept(spec.artifact_digest)) is not None:
-            with suppress(_NotTakenError):  # it ended while idle; its scorer may be back
+            with suppress(NotTakenError):  # it ended while idle; its scorer may be back
                 return kept, await self._ask_on(kept, request)
         try:
             opened = self._open()
@@ -209,7 +177,7 @@ class OipScorer:
 
         Raises:
             OtherArtifactError: it names another one, or none.
-            _NotTakenError: it could not be sent, or the scorer ended the stream with OK, which
+            NotTakenError: it could not be sent, or the scorer ended the stream with OK, which
                 it does only after answering the requests it has read.
             UnavailableError: there is no answer, and the scorer may have run the request.
         """
@@ -221,10 +189,10 @@ class OipScorer:
             is_sent = True
             answer = await stream.read()
         except grpc.aio.AioRpcError as error:
-            kind = UnavailableError if is_sent else _NotTakenError
+            kind = UnavailableError if is_sent else NotTakenError
             raise kind(f"scorer {self.address}", error.code().name.lower()) from error
         except asyncio.InvalidStateError as error:  # the stream has just ended
-            raise _NotTakenError(f"scorer {self.address}", str(error)) from error
+            raise NotTakenError(f"scorer {self.address}", str(error)) from error
         except asyncio.CancelledError:
             stream.cancel()
             # gRPC cancels the awaiting task when a channel is closed. Only a cancellation of our
@@ -234,7 +202,7 @@ class OipScorer:
                 raise
             raise UnavailableError(f"scorer {self.address}", "its channel was closed") from None
         if not isinstance(answer, bytes):  # the end of the stream
-            raise _NotTakenError(f"scorer {self.address}", "it has ended the stream")
+            raise NotTakenError(f"scorer {self.address}", "it has ended the stream")
         return answer
 
     async def _require_loaded(self, stream: _Stream, spec: VersionSpec) -> None:
@@ -249,7 +217,7 @@ class OipScorer:
         loaded = str(said.get(LOADED_DIGEST_KEY, "no artifact"))
         if loaded != spec.artifact_digest and not stream.done():
             stream.cancel()
-            raise self._other_artifact(spec.ref, loaded, spec.artifact_digest)
+            raise other_artifact(self.address, spec.ref, loaded, spec.artifact_digest)
 
     def _take_kept(self, artifact_digest: str) -> _Stream | None:
         while self._kept:
@@ -264,117 +232,3 @@ class OipScorer:
             self._kept.append((stream, loaded))
         else:
             stream.cancel()
-
-    def _encode(
-        self,
-        spec: VersionSpec,
-        tensors: Sequence[NDArray[np.generic]],
-        outputs: Sequence[str],
-        of_call: bytes,
-    ) -> bytes:
-        shapes = tuple(tensor.shape for tensor in tensors)
-        key = (spec.ref, shapes, tuple(outputs))
-        head = self._heads.get(key)
-        if head is None:
-            if len(self._heads) >= _MOST_CACHED_HEADS:
-                self._heads.clear()
-            head = self._heads[key] = _head(spec, shapes, outputs)
-        parts = [head, of_call]
-        for tensor in tensors:
-            raw = _text_bytes(tensor) if tensor.dtype.kind == "O" else tensor.tobytes()
-            parts += (length_delimited(_RAW_INPUT_FIELD, len(raw)), raw)
-        return b"".join(parts)
-
-
-def _head(spec: VersionSpec, shapes: Sequence[tuple[int, ...]], outputs: Sequence[str]) -> bytes:
-    """Return the part of a request that is common to all calls, without the raw tensors."""
-    wanted = dict.fromkeys((spec.score_output.output, *outputs))
-    return oip.ModelInferRequest(
-        model_name=spec.ref.model,
-        model_version=str(spec.ref.number),
-        inputs=[
-            oip.ModelInferRequest.InferInputTensor(
-                name=tensor.name, datatype=tensor.datatype, shape=shape
-            )
-            for tensor, shape in zip(spec.inputs, shapes, strict=True)
-        ],
-        outputs=[oip.ModelInferRequest.InferRequestedOutputTensor(name=name) for name in wanted],
-    ).SerializeToString()
-
-
-def decode(answer: oip.ModelInferResponse, spec: VersionSpec, outputs: Sequence[str]) -> Inferred:
-    """Return the scores and the requested outputs of a raw answer.
-
-    Raises:
-        CorruptedError: the answer lacks the score output, or its bytes do not match its shape.
-    """
-    if not outputs and len(answer.outputs) == 1 and answer.outputs[0].datatype == "FP32":
-        return Inferred(_only_score(answer, spec), {})
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for tensor, raw in zip(answer.outputs, answer.raw_output_contents, strict=False):
-        dtype = _NUMPY_OF.get(tensor.datatype)
-        if dtype is not None:  # BYTES labels are not used for a score
-            try:
-                arrays[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.shape))
-            except ValueError as error:
-                raise CorruptedError(f"output {tensor.name} of {spec.ref}: {error}") from error
-    scores = arrays.get(spec.score_output.output)
-    if scores is None:
-        raise CorruptedError(f"answer of {spec.ref} lacks output {spec.score_output.output}")
-    column = scores if scores.ndim == 1 else scores[:, spec.score_output.column]
-    return Inferred(
-        column.astype(np.float64), {name: arrays[name] for name in outputs if name in arrays}
-    )
-
-
-def _only_score(answer: oip.ModelInferResponse, spec: VersionSpec) -> NDArray[np.float64]:
-    """Return the score of an answer with no other output: the common case, kept short."""
-    tensor = answer.outputs[0]
-    values = np.frombuffer(answer.raw_output_contents[0], "<f4")
-    shape = tensor.shape
-    width = shape[1] if len(shape) > 1 else 1
-    if tensor.name != spec.score_output.output or len(values) != shape[0] * width:
-        raise CorruptedError(f"answer of {spec.ref}: {tensor.name} of {len(values)} values")
-    return values[spec.score_output.column :: width].astype(np.float64)
-
-
-def _answer_to(request_id: str, received: bytes) -> oip.ModelStreamInferResponse | None:
-    """Return the message, or None if it is not one, or answers another request."""
-    try:
-        answer = oip.ModelStreamInferResponse.FromString(received)
-    except DecodeError:
-        return None
-    return answer if answer.infer_response.id == request_id else None
-
-
-def _told(answer: oip.ModelStreamInferResponse, address: str) -> Exception:
-    """Return the scorer's error about one request."""
-    match _STATUS_OF.get(answer.infer_response.parameters["grpc_status"].int64_param):
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return DeadlinePassedError("the scorer answered")
-        case grpc.StatusCode.INVALID_ARGUMENT:
-            return InvalidInputError.of(
-                "tensors", read=answer.error_message, accepted="the signature"
-            )
-        case _:
-            return UnavailableError(f"scorer {address}", answer.error_message)
-
-
-def _call_fields(request_id: str, timeout_s: float, trace: TraceContext | None) -> bytes:
-    """Return the fields that identify a request and its trace, and limit its time."""
-    request = oip.ModelInferRequest(id=request_id)
-    request.parameters["timeout"].int64_param = max(1, round(timeout_s * 1e6))
-    if trace is not None:
-        request.parameters[TRACEPARENT].string_param = trace.traceparent
-        if trace.state:
-            request.parameters[TRACESTATE].string_param = trace.state
-    return request.SerializeToString()
-
-
-def _text_bytes(tensor: NDArray[np.generic]) -> bytes:
-    """Return BYTES elements in the protocol's form: 4-byte little-endian length, bytes."""
-    return b"".join(
-        part
-        for element in tensor.ravel().tolist()
-        for part in (len(element).to_bytes(4, "little"), element)
-    )
