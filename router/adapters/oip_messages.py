@@ -18,6 +18,7 @@ from understudy.domain.snapshots import VersionSpec
 from understudy.domain.trace_context import TRACEPARENT, TRACESTATE, TraceContext
 from understudy.domain.versions import VersionRef
 from understudy.oip import inference_pb2 as oip
+from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 from understudy.runtime.protobuf_bytes import length_delimited
 
 _RAW_INPUT_FIELD = oip.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number
@@ -56,7 +57,11 @@ class RequestEncoder:
         outputs: Sequence[str],
         of_call: bytes,
     ) -> list[bytes]:
-        """Return the parts of a message, to be joined; `of_call` has the fields of this call alone."""
+        """Return the parts of a message, to be joined; `of_call` has the fields of this call alone.
+
+        Raises:
+            InvalidInputError: the message would be larger than scorers accept.
+        """
         shapes = tuple(tensor.shape for tensor in tensors)
         key = (spec.ref, shapes, tuple(outputs))
         head = self._heads.get(key)
@@ -68,7 +73,17 @@ class RequestEncoder:
         for tensor in tensors:
             raw = _text_bytes(tensor) if tensor.dtype.kind == "O" else tensor.tobytes()
             parts += (length_delimited(_RAW_INPUT_FIELD, len(raw)), raw)
+        _check_size(sum(map(len, parts)))
         return parts
+
+
+def _check_size(message_bytes: int) -> None:
+    if message_bytes > MAX_MESSAGE_BYTES:
+        raise InvalidInputError.of(
+            "tensors",
+            read=f"a request of {message_bytes} bytes",
+            accepted=f"at most {MAX_MESSAGE_BYTES}: fewer rows",
+        )
 
 
 def scores_of(
