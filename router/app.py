@@ -24,6 +24,7 @@ from router.edge.admin_service import RouterAdminService, add_router_admin, mode
 from router.edge.answers import ProtobufResponder
 from router.edge.entry import entry_guard
 from router.edge.inference_service import InferenceService
+from router.edge.log_books import LogBooks
 from router.edge.metrics import RouterCollector
 from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
@@ -79,8 +80,7 @@ async def serve(
 
     Raises:
         UnavailableError: the port cannot be opened.
-        InvalidInputError: the feature store's URL names no store, or the file of identities is not
-            usable, or the variables of spans are not.
+        InvalidInputError: the store's URL, the identities or the variables of spans are not usable.
     """
     guard = entry_guard(settings.identities)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ async def serve(
         store = await resources.enter_async_context(
             isolated_store(settings.features, log=_log, ids=settings.logged_ids)
         )
-        logs = LogWriter(settings.log_dir, ids=settings.logged_ids)
+        logs = LogWriter(settings.log_dir, limits=settings.log_limits, ids=settings.logged_ids)
         logs.start()
         resources.push_async_callback(_close_logs, logs, settings.log_close_s)
         belief = Belief(settings.state_dir / "last-snapshot")
@@ -106,12 +106,14 @@ async def serve(
             resources.push_async_callback(_close, "the scorers", pipeline.models.close_scorers)
             # The addresses of this worker alone, which its successor needs.
             own = await resources.enter_async_context(AsyncExitStack())
+            books = LogBooks(logs, settings.state_dir if settings.log_target else None)
+            await own.enter_async_context(books.following())
             if settings.metrics_port:
                 port = settings.metrics_port + worker
-                collector = RouterCollector(pipeline, store.counters, store.troubles, belief)
+                collector = RouterCollector(pipeline, store.counters, store.troubles, belief, books)
                 close = serve_metrics(settings.metrics_host, port, collector)
                 own.push_async_callback(_close, "the metrics", _in_thread(close))
-            admin = RouterAdminService(router_id, pipeline, logs, store.troubles, belief)
+            admin = RouterAdminService(router_id, pipeline, books, store.troubles, belief)
             health = HealthSwitch((SERVICE, INFERENCE, ADMIN_SERVICE))
             await own.enter_async_context(
                 _admin_server(settings.admin_address(worker), admin, health)

@@ -9,6 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from router.books.request_log import RequestLines
 from understudy.control.access import AccessSettings
 from understudy.domain.logged_ids import IdForm, LoggedIds
+from understudy.domain.store_urls import parse_store_url
+from understudy.logs.writer import WriterLimits
 from understudy.runtime.front.choice import Front
 from understudy.runtime.transport.transport import Transport
 
@@ -18,6 +20,7 @@ _LAST_PORT = 65_535
 _CLOSING_SHARE = 0.8  # of the time after the drain
 _MIRRORS_SHARE, _WORK_SHARE = 0.4, 0.5  # of the time of closing; the logs have the rest
 _LOG_CLOSE_S = 10.0
+_SHIPPING_SHARE = 0.8  # of the time between the stop of the workers and the end
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 _ONLY_ON = {  # settings that act on the other front only
     Front.ENVOY: frozenset({"listeners", "most_unread_calls"}),
@@ -56,6 +59,11 @@ class RouterSettings(AccessSettings):
     log_key: SecretStr = SecretStr(
         ""
     )  # key of their digests; required unless log_ids says otherwise
+    log_target: str = ""  # URL of an object store that gets finished log files; empty: none
+    log_keep_s: Annotated[float, Field(ge=0, le=31_622_400)] = (
+        3600.0  # how long shipped files stay in log_dir
+    )
+    most_log_bytes: int = Field(default=10 << 30, ge=1 << 20, le=1 << 50)  # below log_dir
 
     default_deadline_s: Seconds = 0.1  # used if the caller sets none
     largest_deadline_s: Seconds = 10.0
@@ -139,6 +147,16 @@ class RouterSettings(AccessSettings):
         return min(_LOG_CLOSE_S, self.stop_limit_s - self.drained_after_s - self.work_ends_s)
 
     @property
+    def log_limits(self) -> WriterLimits:
+        """The limits of the logs. Those that are not shipped have no bound: no process makes room."""
+        return WriterLimits(most_local_bytes=self.most_log_bytes if self.log_target else None)
+
+    @property
+    def last_shipping_s(self) -> float:
+        """The limit on shipping the last files, after the stop of the workers."""
+        return _SHIPPING_SHARE * (self.termination_s - self.stop_limit_s)
+
+    @property
     def supervisor_address(self) -> str:
         """The gRPC target of the health of the process that supervises the workers."""
         return f"unix:{self.state_dir.resolve() / 'router.sock'}"
@@ -180,6 +198,16 @@ class RouterSettings(AccessSettings):
             raise ValueError("plaintext_callers needs tls_certificate and no tls_callers")
         if self.identities is not None and self.callers_transport.files.certificate is None:
             raise ValueError("identities needs tls_certificate and no plaintext_callers")
+        return self
+
+    @model_validator(mode="after")
+    def _logs_are_shipped(self) -> Self:
+        if self.log_target:
+            parse_store_url(self.log_target, field="log_target")
+            return self
+        idle = {"log_keep_s", "most_log_bytes"} & self.model_fields_set
+        if idle:
+            raise ValueError(f"{' and '.join(sorted(idle))} would not act without log_target")
         return self
 
     @model_validator(mode="after")

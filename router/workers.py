@@ -12,10 +12,12 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import structlog
-from pydantic import SecretStr
 
+from router.kept_shipper import shipping_logs
 from router.orphans import supervising
 from router.settings import RouterSettings
+from router.shipper import open_target
+from router.worker_environment import worker_environment
 from understudy.domain.errors import RefusedError, UnavailableError
 from understudy.domain.liveness import LivenessPolicy
 from understudy.domain.progress import Patience
@@ -51,11 +53,14 @@ async def supervise(settings: RouterSettings) -> int:
 
     Raises:
         InvalidInputError: the log folder cannot be shared with the group of the settings, they
-            want Envoy where it cannot run, other machines could read along, or the variables of spans
-            are not acceptable.
+            want Envoy where it cannot run, other machines could read along, the variables of spans
+            are not acceptable, or there is no store for the logs.
+        UnavailableError: the store for the logs is a folder that cannot be created.
     """
     front = _front_of(settings)
     check_span_export(os.environ)
+    if settings.log_target:
+        open_target(settings)
     settings.callers_transport.require(settings.listen, named="listen")
     stop = stop_on_signals(longest_s=settings.termination_s)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -104,7 +109,11 @@ async def _keep_workers(
         if not waiting and health.current is Health.NOT_SERVING:
             health.turn(Health.SERVING)
 
-    async with _health_served(settings.supervisor_address, health), asyncio.TaskGroup() as tasks:
+    async with (
+        _health_served(settings.supervisor_address, health),
+        shipping_logs(settings),
+        asyncio.TaskGroup() as tasks,
+    ):
         keepers = [
             tasks.create_task(
                 Keeper(
@@ -254,15 +263,3 @@ class _Worker(Kept):
         why = ending.why if given_up is None else f"{ending.why}; {given_up}"
         _log.error("worker_stays_down", index=self._index, why=why)
         return False
-
-
-def worker_environment(settings: RouterSettings) -> dict[str, str]:
-    """Return the environment in which a worker reads the same settings.
-
-    Secrets are not written: the worker inherits them, and a dump masks them.
-    """
-    secrets = {name for name, value in settings if isinstance(value, SecretStr)}
-    # Only those that were given: a default that does not act on the chosen front is no wish.
-    values = settings.model_dump(mode="json", exclude={"listen", *secrets}, exclude_unset=True)
-    own = {f"ROUTER_{name.upper()}": str(value) for name, value in values.items()}
-    return {**os.environ, **own}

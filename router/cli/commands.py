@@ -124,6 +124,20 @@ def worker(
     sys.exit(run(main))
 
 
+@app.command(hidden=True)
+def ship() -> None:
+    """Ship the logs as the process of `serve` for it, which passes the settings on."""
+    from router.shipper import run_shipper  # noqa: PLC0415 - the other commands start faster
+
+    settings = load_settings(RouterSettings, {})
+    configure_logs("router-shipper", level=settings.log_level)
+
+    async def main() -> int:
+        return await run_shipper(settings, stop_on_signals(longest_s=settings.last_shipping_s))
+
+    sys.exit(run(main))
+
+
 @app.command()
 def status(state_dir: StateDir, output: Output = Format.TABLE) -> None:
     """Show the state, answers, mirrors and logs of each worker, and any problems."""

@@ -14,6 +14,7 @@ from understudy.runtime.terminal.output_option import Format
 from understudy.runtime.terminal.screen import Screen
 from understudy.scoring.v1 import scoring_pb2
 
+_SILENT_SHIPPING_S = 120.0  # longer than a pass takes over many files
 Status = router_pb2.GetRouterStatusResponse
 _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_UNSPECIFIED: "",
@@ -179,6 +180,7 @@ def troubles(found: Sequence[Status]) -> list[str]:
             for log in each.logs
             if log.dropped or log.failed
         ]
+    lines += _shipping_troubles(found)
     lines += _sums(
         "degraded",
         [
@@ -210,6 +212,25 @@ def troubles(found: Sequence[Status]) -> list[str]:
     if drilled:
         lines.append(f"drill in {len(drilled)} of {len(found)} workers: {_drill(drilled[0])}")
     return lines
+
+
+def _shipping_troubles(found: Sequence[Status]) -> list[str]:
+    """Return a line if logs wait for their store; all workers have the same report."""
+    reports = [each.log_shipping for each in found if each.HasField("log_shipping")]
+    if not reports:
+        return []
+    newest = min(reports, key=lambda each: each.age_s)
+    waiting = (
+        f"{newest.waiting_files} files with {newest.waiting_bytes} bytes wait, the oldest for "
+        f"{newest.oldest_waiting_s:.0f} s; {newest.local_bytes} bytes here"
+    )
+    if newest.age_s > _SILENT_SHIPPING_S:
+        why = f"no report for {newest.age_s:.0f} s"
+    elif newest.trouble:
+        why = newest.trouble
+    else:
+        return []
+    return [f"logs are not shipped to {newest.target}: {why}; {waiting}"]
 
 
 def _drill(drill: router_pb2.RunningDrill) -> str:

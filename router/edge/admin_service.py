@@ -6,6 +6,7 @@ from functools import partial
 
 from router.books.counters import Counters
 from router.decisions.ladder import declares
+from router.edge.log_books import LogBooks
 from router.ladder.drill import RunningDrill
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
@@ -16,15 +17,12 @@ from understudy.control.wire_enums import ARMS, LEVEL_OF, LEVELS, REASONS, wire_
 from understudy.domain.deployments import Arm, Challenger, DegradationLevel
 from understudy.domain.errors import FailureKind, InvalidInputError, RefusedError
 from understudy.domain.reports import RouterModelState
-from understudy.logs.schema import LogKind
-from understudy.logs.writer import LogWriter
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2, router_pb2_grpc
 from understudy.runtime.rpc_boundary import Context, TakesHandlers, add_bounded
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name
 FAILURE_KINDS = wire_values(FailureKind, router_pb2.FailureKind, "FAILURE_KIND")
-LOG_KINDS = wire_values(LogKind, router_pb2.LogKind, "LOG_KIND")
 _REASONS = {reason.value: number for reason, number in REASONS.items()}
 
 
@@ -33,7 +31,7 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
         self,
         router_id: str,
         pipeline: Pipeline,
-        logs: LogWriter,
+        logs: LogBooks,
         store_troubles: Callable[[], Sequence[str]],
         belief: Belief,
     ) -> None:
@@ -66,7 +64,8 @@ class RouterAdminService(router_pb2_grpc.RouterAdminServiceServicer):
                 router_pb2.DegradedRows(model=model, reason=_REASONS[reason], rows=rows)
                 for (model, reason), rows in self._counters.degraded.items()
             ],
-            logs=_logs(self._logs),
+            logs=self._logs.counts(),
+            log_shipping=self._logs.shipping(),
             batches=self._counters.batches,
             late_rows=self._counters.late_rows,
             outstanding_rows=self._gate.outstanding_rows,
@@ -220,18 +219,4 @@ def _mirrors(models: LiveModels) -> list[router_pb2.MirrorCounts]:
             feature_breaker_open=mirror.is_feature_breaker_open,
         )
         for (model, version), mirror in models.mirrors.items()
-    ]
-
-
-def _logs(logs: LogWriter) -> list[router_pb2.LogCounts]:
-    counters = logs.counters()
-    return [
-        router_pb2.LogCounts(
-            kind=LOG_KINDS[kind],
-            offered=counters.of(kind).offered,
-            written=counters.of(kind).written,
-            dropped=counters.of(kind).dropped,
-            failed=counters.of(kind).failed,
-        )
-        for kind in LogKind
     ]

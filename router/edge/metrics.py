@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from router.books.counters import Histogram
 from router.edge.explain import withheld_bp
+from router.edge.log_books import LogBooks
 from router.pipeline import Pipeline
 from router.revision.live_model import LiveModel
 from understudy.control.belief import Belief
@@ -29,7 +30,9 @@ class RouterCollector(Collector):
         store_counters: Callable[[], Mapping[str, int]],
         store_troubles: Callable[[], Sequence[str]],
         belief: Belief,
+        logs: LogBooks | None = None,
     ) -> None:
+        self._logs = logs
         self._store_counters = store_counters
         self._store_troubles = store_troubles
         self._features = pipeline.features
@@ -72,6 +75,8 @@ class RouterCollector(Collector):
         yield from self._live()
         yield from self._reported()
         yield from self._mirrors()
+        if self._logs is not None:
+            yield from self._logs.metrics()
 
     def _answers(self) -> Iterator[Metric]:
         rows = CounterMetricFamily(

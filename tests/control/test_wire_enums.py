@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from router.edge.admin_service import FAILURE_KINDS, LOG_KINDS
+from router.edge.admin_service import FAILURE_KINDS
+from router.edge.log_books import LOG_KINDS
 from understudy.control.wire_enums import (
     ACTIONS,
     ARMS,

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from router.settings import RouterSettings
-from router.workers import worker_environment
+from router.worker_environment import worker_environment
 from tests.router.router_process import (
     PATIENT,
     USERS,

@@ -6,7 +6,7 @@ import pytest
 
 from router.cli.commands import app
 from router.settings import RouterSettings
-from router.workers import worker_environment
+from router.worker_environment import worker_environment
 from tests.in_process import run_command
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.logged_ids import IdForm, LoggedIds

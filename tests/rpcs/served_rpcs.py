@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from router.edge.admin_service import SERVICE as ADMIN
 from router.edge.admin_service import RouterAdminService, add_router_admin
+from router.edge.log_books import LogBooks
 from tests.artifact.models import doubling_model
 from tests.registry.operator import running_registry
 from tests.router.served import open_served
@@ -81,7 +82,9 @@ async def open_every_rpc(folder: Path) -> AsyncIterator[list[ServedRpc]]:
 async def _open_admin(world: World, folder: Path) -> AsyncIterator[grpc.aio.Channel]:
     async with open_server() as server:
         with LogWriter(folder / "logs") as logs:
-            add_router_admin(RouterAdminService("r", world.pipeline, logs, tuple, Belief()), server)
+            add_router_admin(
+                RouterAdminService("r", world.pipeline, LogBooks(logs), tuple, Belief()), server
+            )
             add_health_and_reflection(server, (ADMIN,))
             address = f"unix:{folder / 'admin.sock'}"
             LOCAL.bind(server, address)

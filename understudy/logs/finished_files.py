@@ -54,6 +54,11 @@ def finished_files(root: Path, kind: LogKind, scope: Scope = EVERYTHING) -> list
     return sorted(_files(base, folder, _DEPTH, scope))
 
 
+def model_of(path: Path) -> str:
+    """Return the model of a finished file."""
+    return path.parent.parent.name.removeprefix("model=")
+
+
 def _files(base: Path, folder: Path, depth: int, scope: Scope) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -2,11 +2,13 @@
 
 ROOT/writers/WRITER.json           by the writer at its end, or by the process that finds it dead
 ROOT/writers/removed-ID.json       by `understudy logs erase` and `retain`
+ROOT/writers/removed-shipped-LOG-MODEL.json   rows that are in an object store, and no longer here
 """
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +16,16 @@ from typing import Any
 from uuid import uuid4
 
 from understudy.logs.access import access_of
-from understudy.logs.decisions.numbers import Range
+from understudy.logs.decisions.numbers import Range, united
 from understudy.logs.offered_rows import OfferedRows
 from understudy.logs.schema import LogKind
 
 _FOLDER = "writers"
 _REMOVED = "removed-"
+_SHIPPED = f"{_REMOVED}shipped-"
+
+
+NumbersByWriter = tuple[tuple[str, tuple[Range, ...]], ...]
 
 
 class Ended(StrEnum):
@@ -49,7 +55,7 @@ class RemovedRows:
     kind: LogKind
     model: str
     cause: str  # the command
-    by_writer: tuple[tuple[str, tuple[Range, ...]], ...]
+    by_writer: NumbersByWriter
 
 
 def state_end(root: Path, statement: WriterStatement) -> None:
@@ -74,6 +80,29 @@ def state_removal(root: Path, removed: RemovedRows) -> None:
     _write(root, path, asdict(removed))
 
 
+def state_shipped(root: Path, kind: LogKind, model: str, by_writer: NumbersByWriter) -> None:
+    """Add rows that are about to be removed here, because an object store has them.
+
+    One document grows by ranges that close up, so it stays small however many files are shipped.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    name = f"{_SHIPPED}{kind.value}-{model}.json"
+    known = _removals(root, lambda each: each == name)
+    ranges: dict[str, list[Range]] = defaultdict(list)
+    for writer, of_writer in [pair for each in known for pair in each.by_writer] + list(by_writer):
+        ranges[writer] += of_writer
+    all_shipped = tuple((writer, united(each)) for writer, each in sorted(ranges.items()))
+    _write(root, root / _FOLDER / name, asdict(RemovedRows(kind, model, "shipped", all_shipped)))
+
+
+def shared_statements(root: Path) -> list[Path]:
+    """Return the statements that hold for the logs wherever their files are."""
+    found = (root / _FOLDER).glob("*.json")
+    return sorted(path for path in found if not path.name.startswith(_SHIPPED))
+
+
 def read_statements(root: Path) -> dict[str, WriterStatement]:
     """Return the statements of ended writers; one that cannot be read counts as none."""
     found = {}
@@ -89,15 +118,20 @@ def read_statements(root: Path) -> dict[str, WriterStatement]:
 
 def read_removals(root: Path, kind: LogKind, model: str) -> list[RemovedRows]:
     """Return the removals of one log and model."""
+    found = _removals(root, lambda name: name.startswith(_REMOVED))
+    return [each for each in found if (each.kind, each.model) == (kind, model)]
+
+
+def _removals(root: Path, is_wanted: Callable[[str], bool]) -> list[RemovedRows]:
     found = []
-    for _, content in _documents(root, lambda name: name.startswith(_REMOVED)):
+    for _, content in _documents(root, is_wanted):
         try:
-            if (content["kind"], content["model"]) == (kind.value, model):
-                ranges = tuple(
-                    (writer, tuple(Range(*each) for each in given))
-                    for writer, given in content["by_writer"]
-                )
-                found.append(RemovedRows(kind, model, content["cause"], ranges))
+            ranges = tuple(
+                (writer, tuple(Range(*each) for each in given))
+                for writer, given in content["by_writer"]
+            )
+            kind = LogKind(content["kind"])
+            found.append(RemovedRows(kind, content["model"], content["cause"], ranges))
         except (KeyError, TypeError, ValueError):
             continue
     return found
@@ -108,7 +142,7 @@ def _offered(content: dict[str, Any]) -> OfferedRows:
     return OfferedRows(LogKind(content["kind"]), str(content["model"]), *counts)
 
 
-def _documents(root: Path, is_wanted: Any) -> Iterable[tuple[Path, Any]]:
+def _documents(root: Path, is_wanted: Callable[[str], bool]) -> Iterable[tuple[Path, Any]]:
     for path in sorted((root / _FOLDER).glob("*.json")):
         if is_wanted(path.name):
             try:

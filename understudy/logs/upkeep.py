@@ -3,7 +3,6 @@
 The numbers of removed rows are stated before they go, so that no ledger takes them for lost.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ import pyarrow.parquet as pq
 
 from understudy.domain.logged_ids import LoggedIds, stated_ids
 from understudy.logs.access import access_of
-from understudy.logs.decisions.numbers import ranges_of
-from understudy.logs.finished_files import Scope, finished_files
+from understudy.logs.finished_files import Scope, finished_files, model_of
 from understudy.logs.journal import JournalReader, encoding_of
 from understudy.logs.readable_files import readable_files
+from understudy.logs.removed_rows import numbers_of
 from understudy.logs.replaced_files import PARTIAL, finish_replacements, only_upkeep
 from understudy.logs.schema import LogKind
 from understudy.logs.statements import RemovedRows, state_removal
@@ -174,13 +173,7 @@ def _rewrite(root: Path, path: Path, kept: pa.Table) -> None:
 
 
 def _state(root: Path, kind: LogKind, path: Path, removed: pa.Table, *, cause: str) -> None:
-    numbers: dict[str, list[int]] = defaultdict(list)
-    writers = removed["writer_id"].to_pylist()
-    for writer, number in zip(writers, removed["writer_sequence"].to_pylist(), strict=True):
-        numbers[writer].append(number)
-    by_writer = tuple((writer, ranges_of(each)) for writer, each in numbers.items())
-    model = path.parent.parent.name.removeprefix("model=")
-    state_removal(root, RemovedRows(kind, model, cause, by_writer))
+    state_removal(root, RemovedRows(kind, model_of(path), cause, numbers_of(removed)))
 
 
 def _remove_if_empty(folder: Path) -> None:

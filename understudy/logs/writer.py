@@ -25,6 +25,7 @@ from understudy.logs.counters import LogCounters
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.fault_report import FaultReport
 from understudy.logs.files import LogFiles
+from understudy.logs.local_bytes import LocalBound
 from understudy.logs.log_queue import LogQueue
 from understudy.logs.numbered import Numbered
 from understudy.logs.offered_rows import CountsInMemory
@@ -52,10 +53,17 @@ class WriterLimits:
     report_s: float = 60.0  # a line per failure would fill the disk further
     recover_s: float = 60.0  # the period of the search for rows of dead processes
     roll: RollPolicy = field(default_factory=RollPolicy)
+    most_local_bytes: int | None = None  # of all logs below the directory; None: no bound
 
     def __post_init__(self) -> None:
         numbers = (self.queued_rows, self.queued_bytes, self.slice_rows, self.gather_s)
-        if min(*numbers, self.retry_s, self.report_s, self.recover_s) <= 0:
+        more = (
+            self.retry_s,
+            self.report_s,
+            self.recover_s,
+            1 if self.most_local_bytes is None else self.most_local_bytes,
+        )
+        if min(*numbers, *more) <= 0:
             raise ValueError(f"every limit must be above 0: {self}")
 
 
@@ -91,6 +99,7 @@ class LogWriter:
         self._file_keys = FileKeys()
         self._slices: deque[Slice] = deque()  # accepted, but not yet in a journal
         self._flushes: deque[threading.Event] = deque()
+        self._bound = LocalBound(root, self._limits.most_local_bytes, now_s)
         self._faults = FaultReport(root, self._limits.report_s)
         self._recover_at_s = float("-inf")
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -166,7 +175,7 @@ class LogWriter:
         self._slices.extend(cut(taken, rows=self._limits.slice_rows))
         everything = bool(flushes) or self._is_closing.is_set()
         succeeded = self._attempt(self._files.open)
-        succeeded &= self._attempt(self._write_slices)
+        succeeded &= self._attempt(self._bound.check) and self._attempt(self._write_slices)
         succeeded &= self._attempt(lambda: self._finish(everything=everything))
         if succeeded:
             if self._files.is_open:  # otherwise there was nothing to write, and nothing is proven

@@ -41,3 +41,14 @@ def ranges_of(numbers: Iterable[int]) -> tuple[Range, ...]:
         else:
             found.append(Range(number, number))
     return tuple(found)
+
+
+def united(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """Return the numbers of all ranges, which may overlap, in as few as possible."""
+    found: list[Range] = []
+    for each in sorted(ranges):
+        if found and each.first <= found[-1].last + 1:
+            found[-1] = Range(found[-1].first, max(found[-1].last, each.last))
+        else:
+            found.append(each)
+    return tuple(found)

@@ -389,6 +389,68 @@ class LogCounts(_message.Message):
 Global___LogCounts: _TypeAlias = LogCounts  # noqa: Y015
 
 @_typing.final
+class LogShipping(_message.Message):
+    """Log files on their way to an object store, by the last report of the router's shipping process."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    AGE_S_FIELD_NUMBER: _builtins.int
+    WAITING_FILES_FIELD_NUMBER: _builtins.int
+    WAITING_BYTES_FIELD_NUMBER: _builtins.int
+    OLDEST_WAITING_S_FIELD_NUMBER: _builtins.int
+    LOCAL_BYTES_FIELD_NUMBER: _builtins.int
+    SHIPPED_FILES_FIELD_NUMBER: _builtins.int
+    SHIPPED_BYTES_FIELD_NUMBER: _builtins.int
+    REMOVED_FILES_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """URL of the store."""
+    age_s: _builtins.float
+    """Seconds since the report."""
+    waiting_files: _builtins.int
+    """Finished files that are not known to be in the store."""
+    waiting_bytes: _builtins.int
+    """Bytes of these files."""
+    oldest_waiting_s: _builtins.float
+    """Age of the oldest of them, in seconds."""
+    local_bytes: _builtins.int
+    """Bytes of all files below the log directory."""
+    shipped_files: _builtins.int
+    """Files sent since the shipping process started."""
+    shipped_bytes: _builtins.int
+    """Bytes of these files."""
+    removed_files: _builtins.int
+    """Files removed from the log directory, because the store has them, since then."""
+    faults: _builtins.int
+    """Passes over the files that the store or the disk cut short, since then."""
+    trouble: _builtins.str
+    """Trouble of the last pass, as text for operators. Empty: none."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        age_s: _builtins.float = ...,
+        waiting_files: _builtins.int = ...,
+        waiting_bytes: _builtins.int = ...,
+        oldest_waiting_s: _builtins.float = ...,
+        local_bytes: _builtins.int = ...,
+        shipped_files: _builtins.int = ...,
+        shipped_bytes: _builtins.int = ...,
+        removed_files: _builtins.int = ...,
+        faults: _builtins.int = ...,
+        trouble: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_s", b"age_s", "faults", b"faults", "local_bytes", b"local_bytes", "oldest_waiting_s", b"oldest_waiting_s", "removed_files", b"removed_files", "shipped_bytes", b"shipped_bytes", "shipped_files", b"shipped_files", "target", b"target", "trouble", b"trouble", "waiting_bytes", b"waiting_bytes", "waiting_files", b"waiting_files"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogShipping: _TypeAlias = LogShipping  # noqa: Y015
+
+@_typing.final
 class RunningDrill(_message.Message):
     """A drill in progress."""
 
@@ -447,6 +509,7 @@ class GetRouterStatusResponse(_message.Message):
     DRILL_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
     FEATURE_STORE_TROUBLES_FIELD_NUMBER: _builtins.int
+    LOG_SHIPPING_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """Name of the router's process."""
     pid: _builtins.int
@@ -509,6 +572,10 @@ class GetRouterStatusResponse(_message.Message):
     def feature_store_troubles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Faults of the feature store at present, as text for operators."""
 
+    @_builtins.property
+    def log_shipping(self) -> Global___LogShipping:
+        """Shipping of the logs. Not set: they are not shipped, or there is no report yet."""
+
     def __init__(
         self,
         *,
@@ -531,10 +598,11 @@ class GetRouterStatusResponse(_message.Message):
         drill: Global___RunningDrill | None = ...,
         refusal: _registry_pb2.SnapshotRefusal | None = ...,
         feature_store_troubles: _abc.Iterable[_builtins.str] | None = ...,
+        log_shipping: Global___LogShipping | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "drill", b"drill", "refusal", b"refusal", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "drill", b"drill", "log_shipping", b"log_shipping", "refusal", b"refusal", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "admission_limit_rows", b"admission_limit_rows", "answered", b"answered", "batches", b"batches", "degraded", b"degraded", "drill", b"drill", "failures", b"failures", "feature_breaker_open", b"feature_breaker_open", "feature_store_troubles", b"feature_store_troubles", "late_rows", b"late_rows", "logs", b"logs", "mirrors", b"mirrors", "models", b"models", "outstanding_rows", b"outstanding_rows", "pid", b"pid", "refusal", b"refusal", "router_id", b"router_id", "scorers", b"scorers", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage", "_snapshot_sequence", b"_snapshot_sequence", "admission_limit_rows", b"admission_limit_rows", "answered", b"answered", "batches", b"batches", "degraded", b"degraded", "drill", b"drill", "failures", b"failures", "feature_breaker_open", b"feature_breaker_open", "feature_store_troubles", b"feature_store_troubles", "late_rows", b"late_rows", "log_shipping", b"log_shipping", "logs", b"logs", "mirrors", b"mirrors", "models", b"models", "outstanding_rows", b"outstanding_rows", "pid", b"pid", "refusal", b"refusal", "router_id", b"router_id", "scorers", b"scorers", "snapshot_lineage", b"snapshot_lineage", "snapshot_sequence", b"snapshot_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__snapshot_lineage: _TypeAlias = _typing.Literal["snapshot_lineage"]  # noqa: Y015
     _WhichOneofArgType__snapshot_lineage: _TypeAlias = _typing.Literal["_snapshot_lineage", b"_snapshot_lineage"]  # noqa: Y015

@@ -1,0 +1,227 @@
+"""Finished log files on their way to an object store, and off the local disk.
+
+finished --put--> sent --same bytes read or stated by the store--> shipped --its time is over--> removed here
+
+A file's key is its path below the log directory, so that sending it again after a kill gives the same object. Nothing
+is remembered on disk: a new process compares the files with what the store lists.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from understudy.domain.errors import RefusedError, UnavailableError, UnderstudyError
+from understudy.domain.merged_files import REPLACES_KEY, replaced_files
+from understudy.logs.access import access_of
+from understudy.logs.decisions.shipping import ShippedFile, ShippingPolicy, removable
+from understudy.logs.finished_files import EVERYTHING, finished_files, model_of
+from understudy.logs.local_bytes import bytes_below
+from understudy.logs.readable_files import readable_files
+from understudy.logs.removed_rows import NUMBER_COLUMNS, numbers_of
+from understudy.logs.replaced_files import finish_replacements, metadata_of, only_upkeep
+from understudy.logs.schema import LogKind
+from understudy.logs.shipping_report import ShippingReport
+from understudy.logs.statements import shared_statements, state_shipped
+from understudy.runtime.object_store import ObjectStore, StoredObject
+
+_LOCK = "shipping.lock"
+_MERGED = "-merged-"  # in the names of files by `logs compact`
+
+
+class _State(NamedTuple):
+    """The state of a local file; another one means other bytes."""
+
+    inode: int
+    size_bytes: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "_State":
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@dataclass(slots=True)
+class Shipper:
+    """Ships the files of one log directory; used by one thread."""
+
+    root: Path
+    store: ObjectStore
+    policy: ShippingPolicy
+    _shipped: dict[str, _State] = field(default_factory=dict)
+    report: ShippingReport = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.report = ShippingReport(target=str(self.store.url), at_s=0.0)
+
+    def ship(self, now_s: float) -> ShippingReport:
+        """Send the files that the store lacks, and remove those whose time is over.
+
+        A store that is away, or a disk, ends the pass; files stay, and the report says so.
+        """
+        trouble = ""
+        try:
+            trouble = self._send()
+            self._remove(now_s)
+        except (UnderstudyError, OSError, pa.ArrowException) as error:
+            trouble = str(error)
+        self.report = self._reported(now_s, trouble)
+        return self.report
+
+    def idle_report(self, now_s: float) -> ShippingReport:
+        """Return the report of a pass in which another process ships."""
+        self.report = self._reported(now_s, f"another process ships the files of {self.root}")
+        return self.report
+
+    def _reported(self, now_s: float, trouble: str) -> ShippingReport:
+        try:
+            waiting = [state for key, state in self._local() if self._shipped.get(key) != state]
+            local_bytes = bytes_below(self.root)
+        except (UnderstudyError, OSError) as error:
+            return replace(self.report, at_s=now_s, trouble=trouble or str(error))
+        oldest_s = min((state.changed_ns / 1e9 for state in waiting), default=now_s)
+        return replace(
+            self.report,
+            at_s=now_s,
+            waiting_files=len(waiting),
+            waiting_bytes=sum(state.size_bytes for state in waiting),
+            oldest_waiting_s=max(0.0, now_s - oldest_s),
+            local_bytes=local_bytes,
+            faults=self.report.faults + bool(trouble),
+            trouble=trouble,
+        )
+
+    def _local(self) -> Iterator[tuple[str, _State]]:
+        base = self.root.resolve()
+        files = [path for kind in LogKind for path in finished_files(self.root, kind)]
+        for path in [*files, *shared_statements(base)]:
+            try:
+                yield path.relative_to(base).as_posix(), _State.of(path.stat())
+            except FileNotFoundError:
+                continue  # merged or erased since the listing
+
+    def _send(self) -> str:
+        """Send the files that the store may lack; return the last trouble with one of them."""
+        trouble = ""
+        folders: dict[str, list[str]] = defaultdict(list)
+        for key, state in self._local():
+            if self._shipped.get(key) != state:
+                folders[key.rpartition("/")[0]].append(key)
+        for folder, keys in sorted(folders.items()):
+            stored = {each.key: each for each in self.store.listed(folder)}
+            for key in keys:
+                try:
+                    self._send_one(key, stored.get(key))
+                except FileNotFoundError:
+                    continue  # merged or erased since the listing
+                except OSError as error:  # of one file: the others are sent
+                    trouble = str(error)
+        return trouble
+
+    def _send_one(self, key: str, stored: StoredObject | None) -> None:
+        with (self.root / key).open("rb") as file:
+            state = _State.of(os.fstat(file.fileno()))
+            content = file.read()
+        if stored is None or not self._is_same(stored, content):
+            e_tag = self.store.put(key, content)
+            if not self._is_same(StoredObject(key, len(content), e_tag), content):
+                raise UnavailableError(
+                    f"object store {self.store.url}/{key}", "it holds other bytes"
+                )
+            self.report = replace(
+                self.report,
+                shipped_files=self.report.shipped_files + 1,
+                shipped_bytes=self.report.shipped_bytes + len(content),
+            )
+        self._remove_replaced(key)
+        self._shipped[key] = state
+
+    def _is_same(self, stored: StoredObject, content: bytes) -> bool:
+        """Return whether an object has this content: by its tag, or if that is no digest by reading it."""
+        if stored.size_bytes != len(content):
+            return False
+        if stored.e_tag == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            return True
+        return self.store.read(stored.key) == content
+
+    def _remove_replaced(self, key: str) -> None:
+        """Remove the objects that a merged file replaces, now that it is there."""
+        if not key.endswith(".parquet"):
+            return
+        metadata = metadata_of(self.root / key)
+        if REPLACES_KEY in metadata:
+            for replaced in sorted(replaced_files({key: metadata})):
+                self.store.remove(replaced)
+
+    def _remove(self, now_s: float) -> None:
+        shipped = [
+            ShippedFile(key, state.size_bytes, state.changed_ns / 1e9)
+            for key, state in self._local()
+            if self._shipped.get(key) == state and key.endswith(".parquet")
+        ]
+        gone = removable(shipped, self.policy, local_bytes=bytes_below(self.root), now_s=now_s)
+        if not gone:
+            return
+        try:
+            with only_upkeep(self.root):
+                self._remove_files([self.root / each.key for each in gone])
+        except RefusedError:
+            return  # files are being merged or erased: in the next pass
+
+    def _remove_files(self, paths: Sequence[Path]) -> None:
+        if any(_MERGED in path.name for path in paths):
+            for kind in LogKind:  # otherwise files that they replace would come back to light
+                finish_replacements(self.root, kind, EVERYTHING)
+        of_log: dict[tuple[LogKind, str], list[Path]] = defaultdict(list)
+        for path in paths:
+            if self._is_unchanged(path):
+                kind = LogKind(path.parent.parent.parent.name)
+                of_log[kind, model_of(path)].append(path)
+        for (kind, model), found in of_log.items():
+            files, _ = readable_files(found, kind)  # others stay: their rows have no numbers
+            if not files:
+                continue
+            tables = [pq.ParquetFile(path).read(NUMBER_COLUMNS) for path in files]
+            state_shipped(self.root, kind, model, numbers_of(pa.concat_tables(tables)))
+            for path in files:
+                path.unlink()
+            removed_files = self.report.removed_files + len(files)
+            self.report = replace(self.report, removed_files=removed_files)
+
+    def _is_unchanged(self, path: Path) -> bool:
+        """Return whether the store has the file as it is now, and not as it was before an erasure."""
+        try:
+            return _State.of(path.stat()) == self._shipped.get(
+                path.relative_to(self.root).as_posix()
+            )
+        except FileNotFoundError:
+            return False
+
+
+@contextmanager
+def only_shipper(root: Path) -> Iterator[bool]:
+    """Yield whether no other process ships the files below `root`; none begins while the block runs.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    path = root / "writers" / _LOCK
+    access_of(root).make_folder(path.parent)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
