@@ -10,6 +10,7 @@ import typer
 
 from registry.cli.commands import app
 from tools.generated_page import write_or_compare
+from understudy.logs.places import LogPlace
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "registry-commands.md"
 _PROGRAM = "understudy registry"
@@ -68,7 +69,7 @@ def _value_of(parameter: Any) -> str:
     kind = parameter.type_descriptor.annotation
     if issubclass(kind, Enum):
         return "\\|".join(str(each.value) for each in kind)
-    words = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
+    words = {int: "NUMBER", float: "NUMBER", str: "TEXT", LogPlace: "PATH-OR-URL"}
     return words.get(kind, str(kind.__name__).upper())
 
 

@@ -1,6 +1,5 @@
 """The way back from a logged answer to the version, its proofs, and the change behind it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ from registry.cli.explain_output import print_explanations
 from registry.cli.options import Registry
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
 from understudy.domain.errors import NotFoundError
+from understudy.logs.place_option import LogDir
 from understudy.runtime.terminal.output_option import Format, Output
 
 app = typer.Typer()
@@ -20,10 +20,7 @@ _MOST_ROWS = 1_000
 def explain(
     request_id: Annotated[str, typer.Argument(help="id of the request, as in its answer")],
     *,
-    log_dir: Annotated[
-        Path,
-        typer.Option("--log-dir", envvar="UNDERSTUDY_LOG_DIR", help="folder of the routers' logs"),
-    ],
+    log_dir: LogDir,
     candidate: Annotated[
         str | None, typer.Option(help="candidate id, in its logged form [all candidates]")
     ] = None,
@@ -38,7 +35,8 @@ def explain(
     from registry.cli.explanations import Explainer  # noqa: PLC0415 - other commands start faster
     from understudy.logs.find_request import rows_of_request  # noqa: PLC0415 - as above
 
-    rows = rows_of_request(log_dir, request_id)
+    with log_dir.opened() as folder:
+        rows = rows_of_request(folder, request_id)
     if candidate is not None:
         rows = [row for row in rows if row.columns["candidate_id"] == candidate]
     if not rows:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from stack.__main__ import app
 
 # What our own processes start: options are passed by programs, never by people.
-_INTERNAL = {("router", "worker")}
+_INTERNAL = {("router", "worker"), ("router", "ship")}
 
 
 def all_commands() -> dict[tuple[str, ...], Any]:

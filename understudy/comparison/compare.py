@@ -40,7 +40,6 @@ from understudy.comparison.sections.quality import (
 from understudy.comparison.sections.scores import ScoreComparison, compare_scores
 from understudy.comparison.sections.slices import SliceComparison, compare_slices
 from understudy.domain.margins import Measure
-from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 from understudy.statistics.decisions import DecisionQuality
@@ -93,7 +92,7 @@ def compare(
         UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
-    with open_logs(log_dir, Scope(question.model), memory_limit=MEMORY_LIMIT) as reader:
+    with open_logs(log_dir, question.scope, memory_limit=MEMORY_LIMIT) as reader:
         pair = require_pair(version_pairs(reader, question), question)
         plan = completed(plan, pair.shadow, written)
         evidence = read_evidence(reader, question, pair)

@@ -15,7 +15,6 @@ from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_writt
 from understudy.comparison.sections.arm_days import DayOfArms, days_of_arms
 from understudy.comparison.sections.arms import ArmComparison, beside, compare_arms
 from understudy.comparison.sections.quality import mixture_of
-from understudy.logs.finished_files import Scope
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 
@@ -59,7 +58,7 @@ def compare_live_arms(
         UnavailableError: the logs, or the margins on record, cannot be read.
     """
     plan = plan or Plan()
-    with open_logs(log_dir, Scope(question.model), memory_limit=MEMORY_LIMIT) as reader:
+    with open_logs(log_dir, question.scope, memory_limit=MEMORY_LIMIT) as reader:
         pair = require_arms(arm_pairs(reader, question), question)
         plan = completed(plan, pair.challenger, written)
         forms = unit_forms(

@@ -122,7 +122,7 @@ def open_logs(
 
 
 @contextmanager
-def open_logs_to_any_query(root: Path) -> Iterator[LogReader]:
+def open_logs_to_any_query(root: Path, scope: Scope = EVERYTHING) -> Iterator[LogReader]:
     """Open the logs below `root` for queries that are not ours: DuckDB has access to no file.
 
     Arrow reads the logs. A directory that DuckDB may read it may also write (`COPY` hides in a
@@ -131,18 +131,18 @@ def open_logs_to_any_query(root: Path) -> Iterator[LogReader]:
     _check_exists(root)
     with open_in_memory() as connection:
         stream = partial(_stream, connection, root)
-        yield _reader(connection, root, EVERYTHING, stream, only_queries=True)
+        yield _reader(connection, root, scope, stream, only_queries=True)
 
 
 @contextmanager
-def open_logs_unsafely(root: Path) -> Iterator[LogReader]:
+def open_logs_unsafely(root: Path, scope: Scope = EVERYTHING) -> Iterator[LogReader]:
     """Open the logs below `root` for queries with all rights of this process.
 
     Raises the errors of `open_logs`.
     """
     _check_exists(root)
     with open_unconfined() as connection:
-        yield _reader(connection, root, EVERYTHING, _scan)
+        yield _reader(connection, root, scope, _scan)
 
 
 def _check_exists(root: Path) -> None:

@@ -1,13 +1,14 @@
 """The analysts' commands: `understudy shadow …`."""
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from understudy.comparison.cli.ids import print_ids
-from understudy.comparison.cli.options import LogDir, Model
+from understudy.comparison.cli.options import Model
 from understudy.comparison.cli.output import (
     print_books,
     print_imported,
@@ -17,6 +18,9 @@ from understudy.comparison.cli.output import (
 from understudy.domain.errors import CheckFailedError
 from understudy.domain.logged_ids import IdForm
 from understudy.domain.versions import checked_model_name
+from understudy.logs.finished_files import Scope
+from understudy.logs.place_option import LOG_DIR, LogDir
+from understudy.logs.places import LogPlace
 from understudy.logs.schema import LogKind
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
@@ -51,7 +55,7 @@ def tail(
     """Show the newest rows, including those of unfinished files."""
     from understudy.logs.latest import Follower  # noqa: PLC0415 - others start faster
 
-    log = Follower(log_dir, kind, model)
+    log = Follower(log_dir.folder, kind, model)
     found = log.next_rows(at_most=rows)
     print_rows(found, output)
     with_header = not found
@@ -67,7 +71,8 @@ def ledger(log_dir: LogDir, model: Model, *, output: Output = Format.TABLE) -> N
     """Show the rows of each shadow by outcome, and those that are missing, by writer and number."""
     from understudy.logs.books import read_books  # noqa: PLC0415 - others start faster
 
-    books = read_books(log_dir, checked_model_name(model))
+    with log_dir.opened(Scope(checked_model_name(model))) as folder:
+        books = read_books(folder, model)
     print_books(books, output)
     say_left_out(books.left_out)
 
@@ -77,6 +82,13 @@ def sql(
     query: Annotated[str, typer.Argument(help="query over the views score, shadow and outcomes")],
     log_dir: LogDir,
     *,
+    model: Annotated[str | None, typer.Option("--model", help="[all]")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="first day to read, UTC [all]")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="last day to read [all]")
+    ] = None,
     unsafe: Annotated[
         bool,
         typer.Option(
@@ -90,7 +102,12 @@ def sql(
     from understudy.logs.reader import open_logs_to_any_query, open_logs_unsafely  # noqa: PLC0415 - others start faster
 
     opened = open_logs_unsafely if unsafe else open_logs_to_any_query
-    with opened(log_dir) as reader:
+    scope = Scope(
+        None if model is None else checked_model_name(model),
+        since=None if since is None else since.date(),
+        until=None if until is None else until.date(),
+    )
+    with log_dir.opened(scope) as folder, opened(folder, scope) as reader:
         print_rows(reader.rows(query), output)
         say_left_out(reader.left_out)
 
@@ -101,14 +118,7 @@ def digest(
     *,
     log_ids: LogIdsOption = IdForm.KEYED,
     log_key_file: LogKeyFile = None,
-    log_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--log-dir",
-            envvar="UNDERSTUDY_LOG_DIR",
-            help="folder of logs whose form and key of ids must be these [not compared]",
-        ),
-    ] = None,
+    log_dir: Annotated[LogPlace | None, LOG_DIR] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Show ids as the columns unit_key and candidate_id contain them, for queries."""
@@ -117,7 +127,8 @@ def digest(
     if log_dir is not None:
         from understudy.logs.ids_in_logs import compare_ids  # noqa: PLC0415 - others start faster
 
-        compared = compare_ids(log_dir, rule)
+        with log_dir.opened() as folder:
+            compared = compare_ids(folder, rule)
     print_ids(ids, rule, compared, output)
 
 
@@ -142,7 +153,7 @@ def import_file(
     at_us = time.time_ns() // 1000
     done = import_outcomes(
         file,
-        log_dir,
+        log_dir.folder,
         model,
         columns=OutcomeColumns(request_id, label, observed_at),
         at_us=at_us,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from understudy.comparison.cli.options import LogDir, Model
+from understudy.comparison.cli.options import Model
 from understudy.comparison.decisions.periods import parse_period, parse_since
 from understudy.domain.errors import (
     CheckFailedError,
@@ -18,6 +18,8 @@ from understudy.domain.errors import (
     UnavailableError,
 )
 from understudy.domain.versions import checked_model_name
+from understudy.logs.place_option import LogDir
+from understudy.logs.places import LogPlace
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
@@ -145,7 +147,7 @@ def compare(
 
 
 def _of_shadow(
-    log_dir: Path,
+    log_dir: LogPlace,
     question: "Question",
     plan: "Plan",
     written: "MarginsOf",
@@ -156,7 +158,8 @@ def _of_shadow(
     from understudy.comparison.render.page import page_of  # noqa: PLC0415 - as above
     from understudy.comparison.render.table import print_comparison  # noqa: PLC0415 - as above
 
-    report = compare_versions(log_dir, question, plan, written=written)
+    with log_dir.opened(question.scope) as folder:
+        report = compare_versions(folder, question, plan, written=written)
     if page is not None:
         _write_page(page_of(report), page)
     if output is Format.JSON:
@@ -169,7 +172,7 @@ def _of_shadow(
 
 
 def _of_arms(
-    log_dir: Path,
+    log_dir: LogPlace,
     question: "Question",
     plan: "Plan",
     written: "MarginsOf",
@@ -180,7 +183,8 @@ def _of_arms(
     from understudy.comparison.render.arm_page import arm_page_of  # noqa: PLC0415 - as above
     from understudy.comparison.render.table import print_arms  # noqa: PLC0415 - as above
 
-    report = compare_live_arms(log_dir, question, plan, written=written)
+    with log_dir.opened(question.scope) as folder:
+        report = compare_live_arms(folder, question, plan, written=written)
     if page is not None:
         _write_page(arm_page_of(report), page)
     if output is Format.JSON:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from understudy.comparison.cli.options import LogDir
 from understudy.domain.errors import CheckFailedError, NotFoundError, UnavailableError
 from understudy.domain.logged_ids import IdForm
 from understudy.domain.versions import checked_model_name
+from understudy.logs.place_option import LogDir
+from understudy.logs.places import LogPlace
 from understudy.runtime.command_line import CommandGroup
 from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
@@ -40,9 +41,9 @@ def retain(
     from understudy.logs.upkeep import remove_days_before  # noqa: PLC0415 - others start faster
 
     day = datetime.now(UTC).date() - timedelta(days=days)
-    _check(log_dir, model)
+    root = _checked(log_dir, model)
     try:
-        done = remove_days_before(log_dir, day, model=model, dry_run=dry_run)
+        done = remove_days_before(root, day, model=model, dry_run=dry_run)
     except OSError as error:
         raise UnavailableError("log directory", str(error)) from error
     if output is Format.JSON:
@@ -73,9 +74,9 @@ def erase(
     from understudy.logs.upkeep import remove_unit  # noqa: PLC0415 - others start faster
 
     ids = read_logged_ids(log_ids, log_key_file)
-    _check(log_dir, model)
+    root = _checked(log_dir, model)
     try:
-        done = remove_unit(log_dir, unit, ids, model=model, dry_run=dry_run)
+        done = remove_unit(root, unit, ids, model=model, dry_run=dry_run)
     except OSError as error:
         raise UnavailableError("log directory", str(error)) from error
     if output is Format.JSON:
@@ -107,9 +108,9 @@ def compact(
     """
     from understudy.logs.compaction import compact_files  # noqa: PLC0415 - others start faster
 
-    _check(log_dir, model)
+    root = _checked(log_dir, model)
     try:
-        done = compact_files(log_dir, model=model, small_bytes=below_mib << 20, dry_run=dry_run)
+        done = compact_files(root, model=model, small_bytes=below_mib << 20, dry_run=dry_run)
     except OSError as error:
         raise UnavailableError("log directory", str(error)) from error
     if output is Format.JSON:
@@ -121,8 +122,10 @@ def compact(
         Screen().say(f"{done.left_out} files stay: damaged, beside a damaged one, or not ours")
 
 
-def _check(log_dir: Path, model: str | None) -> None:
+def _checked(log_dir: LogPlace, model: str | None) -> Path:
     if model is not None:
         checked_model_name(model)
-    if not log_dir.is_dir():
-        raise NotFoundError("log directory", log_dir)
+    folder = log_dir.folder
+    if not folder.is_dir():
+        raise NotFoundError("log directory", folder)
+    return folder

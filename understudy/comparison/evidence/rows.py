@@ -1,12 +1,17 @@
 """The rows of a comparison, and their counts."""
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.logs.finished_files import Scope
 from understudy.statistics.units import Labels
+
+_CLOCKS_DIFFER = timedelta(
+    days=1
+)  # of the machine that answered and the one that logged an outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,12 @@ class Question:
     until: datetime | None = None  # the same; rows answered before
     matured_before: datetime | None = None  # outcomes count for rows answered before this
     challenger: int | None = None  # of arms
+
+    @property
+    def scope(self) -> Scope:
+        """The part of the logs that has all these rows, and their outcomes, which come later."""
+        since = None if self.since is None else self.since.date() - _CLOCKS_DIFFER
+        return Scope(self.model, since=since)
 
 
 @dataclass(frozen=True, slots=True)
