@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from registry.store.artifacts import sync_directory
+from registry.store.artifact_objects import sync_directory
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.provenance.signing_keys import TrustedKeys
 

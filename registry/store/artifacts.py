@@ -1,8 +1,6 @@
-"""Artifacts by content: a file is stored under its sha256, once, and moved into place atomically."""
+"""Artifacts by content: a file is stored under its sha256, once, and every byte is verified on its way out."""
 
-import errno
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,8 +11,14 @@ from threading import Lock
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from registry.store.artifact_objects import (
+    STORE,
+    FolderObjects,
+    Objects,
+    is_object_name,
+    translated,
+)
 from registry.store.staging_area import StagingArea
-from understudy.artifact.digests import digest_and_size
 from understudy.domain.errors import (
     CorruptedError,
     InvalidInputError,
@@ -23,41 +27,35 @@ from understudy.domain.errors import (
 )
 from understudy.domain.versions import ArtifactFile
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_READ_BYTES = 1 << 20
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
 
 class ArtifactStore:
-    """Files by sha256 below `root`. Safe for several threads, and for several processes."""
+    """Files by sha256. Safe for several threads, and for several processes."""
 
-    def __init__(self, root: Path) -> None:
-        self._objects = root / "sha256"
-        with _translated():
-            self._objects.mkdir(parents=True, exist_ok=True)
+    def __init__(self, root: Path, objects: Objects | None = None) -> None:
+        """Make the folders.
+
+        Args:
+            root: folder for uploads in progress.
+            objects: place of the files; None: a folder below `root`.
+
+        Raises:
+            UnavailableError: they cannot be made.
+        """
+        self._objects = FolderObjects(root / "sha256") if objects is None else objects
+        with _all_translated():
             self._staging = StagingArea(root / "staging")
 
     def close(self) -> None:
         """Abandon unfinished uploads."""
         self._staging.close()
 
-    def path_of(self, digest: str) -> Path:
-        """Return the path of the file with that sha256.
+    def has(self, digest: str) -> bool:
+        """Return whether a file is stored under that sha256.
 
         Raises:
-            InvalidInputError: `digest` is not a sha256.
-            NotFoundError: no such file is stored.
+            UnavailableError: the place does not answer.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise InvalidInputError.of("sha256", read=digest, accepted="64 lower-case hex digits")
-        path = self._place_of(digest)
-        if not path.is_file():
-            raise NotFoundError("artifact file", digest)
-        return path
-
-    def has(self, digest: str) -> bool:
-        """Return whether a file is stored under that sha256."""
-        return self._place_of(digest).is_file()
+        return self._objects.has(digest)
 
     def stored(self) -> dict[str, int]:
         """Return the size in bytes of every stored file, by sha256.
@@ -65,12 +63,8 @@ class ArtifactStore:
         Raises:
             UnavailableError: the files cannot be listed.
         """
-        with _translated():
-            return {
-                path.name: path.stat().st_size
-                for path in self._objects.glob("??/*")
-                if _DIGEST.fullmatch(path.name)
-            }
+        with _all_translated():
+            return self._objects.stored()
 
     def remove(self, digests: Iterable[str]) -> None:
         """Remove files; those that are gone already are left out.
@@ -78,25 +72,30 @@ class ArtifactStore:
         Raises:
             UnavailableError: one of them cannot be removed.
         """
-        with _translated():
-            for digest in digests:
-                self._place_of(digest).unlink(missing_ok=True)
+        for digest in digests:
+            self._objects.remove(digest)
 
     def read(self, digest: str) -> Iterator[bytes]:
         """Yield the file's bytes; the last piece only if all of them match `digest`.
 
         Raises:
+            InvalidInputError: `digest` is not a sha256.
             NotFoundError: no such file is stored.
             CorruptedError: the bytes have changed.
+            UnavailableError: they cannot be read.
         """
+        if not is_object_name(digest):
+            raise InvalidInputError.of("sha256", read=digest, accepted="64 lower-case hex digits")
         running = sha256()
         held = b""
-        with self.path_of(digest).open("rb") as file:
-            while piece := file.read(_READ_BYTES):
+        try:
+            for piece in self._objects.pieces(digest):
                 if held:
                     yield held
                 running.update(piece)
                 held = piece
+        except FileNotFoundError as error:
+            raise NotFoundError("artifact file", digest) from error
         if running.hexdigest() != digest:
             raise CorruptedError(f"artifact file {digest} reads as {running.hexdigest()}")
         if held:
@@ -109,50 +108,55 @@ class ArtifactStore:
             UnavailableError: a file that is there cannot be read.
         """
         for file in files:
-            with _translated():
-                try:
-                    digest, size_bytes = digest_and_size(self._place_of(file.sha256))
-                except FileNotFoundError:
-                    yield f"{file.path} is missing from the artifact store (sha256 {file.sha256})"
-                    continue
+            try:
+                digest, size_bytes = self._digest_and_size(file.sha256)
+            except FileNotFoundError:
+                yield f"{file.path} is missing from the artifact store (sha256 {file.sha256})"
+                continue
             if size_bytes != file.size_bytes:
                 yield f"{file.path} has {size_bytes} bytes, registered were {file.size_bytes}"
             elif digest != file.sha256:
                 yield f"{file.path} reads as sha256 {digest}, registered was {file.sha256}"
 
     def link_into(self, staging: "Staging", files: Iterable[ArtifactFile]) -> None:
-        """Let `staging` have the stored files under their paths, without copies of their bytes."""
-        with _translated():
-            for file in files:
-                path = staging.directory / file.path
+        """Let `staging` have the stored files under their paths, from a folder without copies of their bytes.
+
+        Raises:
+            UnavailableError: one of them cannot be read.
+        """
+        for file in files:
+            path = staging.directory / file.path
+            with _all_translated():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.hardlink_to(self._place_of(file.sha256))
+                self._objects.lend(file.sha256, path)
 
     def stage(self) -> "Staging":
         """Return a directory for one upload, which is removed after the `with` block."""
-        with _translated():
+        with _all_translated():
             return Staging(Path(mkdtemp(dir=self._staging.directory)))
 
     def keep(self, staging: "Staging", files: Iterable[ArtifactFile]) -> None:
         """Move staged files to their final places, except those already there."""
-        with _translated():
-            for file in files:
-                final = self._place_of(file.sha256)
-                final.parent.mkdir(exist_ok=True)
-                if not self._holds(final, file):
-                    (staging.directory / file.path).replace(final)
-                    final.chmod(0o400)
-                sync_directory(final.parent)
+        for file in files:
+            with _all_translated():
+                if self._holds(file):
+                    self._objects.settle(file.sha256)
+                else:
+                    self._objects.add(file.sha256, staging.directory / file.path)
 
-    def _place_of(self, digest: str) -> Path:
-        return self._objects / digest[:2] / digest
-
-    def _holds(self, final: Path, file: ArtifactFile) -> bool:
+    def _holds(self, file: ArtifactFile) -> bool:
         # A damaged copy is replaced by the intact one that has just arrived.
         try:
-            return digest_and_size(final) == (file.sha256, file.size_bytes)
+            return self._digest_and_size(file.sha256) == (file.sha256, file.size_bytes)
         except FileNotFoundError:
             return False
+
+    def _digest_and_size(self, digest: str) -> tuple[str, int]:
+        running, size_bytes = sha256(), 0
+        for piece in self._objects.pieces(digest):
+            running.update(piece)
+            size_bytes += len(piece)
+        return running.hexdigest(), size_bytes
 
 
 class Staging:
@@ -182,7 +186,7 @@ class Staging:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def open_file(self, path: str) -> "StagedFile":
-        with self._lock, _translated():
+        with self._lock, _all_translated():
             for folder in reversed(PurePosixPath(path).parents):
                 if folder.name:  # never the staging directory itself, which may have been removed
                     (self.directory / folder).mkdir(exist_ok=True)
@@ -201,14 +205,14 @@ class StagedFile:
         self.size_bytes = 0
 
     def write(self, piece: bytes) -> None:
-        with _translated():
+        with _all_translated():
             self._file.write(piece)
         self._hash.update(piece)
         self.size_bytes += len(piece)
 
     def close(self) -> ArtifactFile:
         """Write the bytes to disk and return their digest and size."""
-        with _translated():
+        with _all_translated():
             try:
                 self._file.flush()
                 os.fsync(self._file.fileno())
@@ -225,19 +229,15 @@ class StagedFile:
             return
 
 
-def sync_directory(directory: Path) -> None:
-    """Put the names in a directory on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
-def _translated() -> Iterator[None]:
+def _all_translated() -> Iterator[None]:
+    """Raise all errors of the file system as ours, also that of an absent file.
+
+    Raises:
+        UnavailableError: the file system refused something.
+    """
     try:
-        yield
-    except OSError as error:
-        why = "no space left" if error.errno in _NO_SPACE else os.strerror(error.errno or 0)
-        raise UnavailableError("artifact store", why) from error
+        with translated():
+            yield
+    except FileNotFoundError as error:
+        raise UnavailableError(STORE, str(error.strerror)) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.store.artifact_objects import FolderObjects
 from registry.store.artifacts import ArtifactStore
 from tests.registry.faults import full_disk
 from tests.registry.operator import files_below
@@ -18,6 +19,10 @@ from understudy.domain.errors import (
 from understudy.domain.versions import ArtifactFile
 
 CONTENT = b"weights" * 400_000  # read in several pieces
+
+
+def path_in(root: Path, digest: str) -> Path:
+    return FolderObjects(root / "sha256").path_of(digest)
 
 
 def kept(store: ArtifactStore, content: bytes = CONTENT) -> ArtifactFile:
@@ -36,7 +41,7 @@ def test_a_file_is_found_by_its_digest(tmp_path: Path) -> None:
 
     assert file.sha256 == sha256(CONTENT).hexdigest()
     assert b"".join(store.read(file.sha256)) == CONTENT
-    assert files_below(tmp_path) == [store.path_of(file.sha256)]
+    assert files_below(tmp_path) == [path_in(tmp_path, file.sha256)]
 
 
 def test_the_same_content_is_stored_once(tmp_path: Path) -> None:
@@ -48,7 +53,7 @@ def test_the_same_content_is_stored_once(tmp_path: Path) -> None:
 
 def test_a_corrupted_file_is_never_read_to_its_end(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    path = store.path_of(kept(store).sha256)
+    path = path_in(tmp_path, kept(store).sha256)
     path.chmod(0o644)
     path.write_bytes(CONTENT[:-1] + b"X")
     received: list[bytes] = []
@@ -61,7 +66,7 @@ def test_a_corrupted_file_is_never_read_to_its_end(tmp_path: Path) -> None:
 
 def test_a_corrupted_file_is_healed_by_the_next_upload(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    path = store.path_of(kept(store).sha256)
+    path = path_in(tmp_path, kept(store).sha256)
     path.chmod(0o644)
     path.write_bytes(b"X" * len(CONTENT))
 
@@ -140,12 +145,12 @@ def test_a_registry_that_starts_leaves_the_uploads_of_a_running_one(tmp_path: Pa
 @pytest.mark.parametrize("digest", ["", "abc", "../../etc/passwd", "G" * 64])
 def test_only_a_digest_names_a_file(tmp_path: Path, digest: str) -> None:
     with pytest.raises(InvalidInputError):
-        ArtifactStore(tmp_path).path_of(digest)
+        list(ArtifactStore(tmp_path).read(digest))
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        ArtifactStore(tmp_path).path_of("ab" * 32)
+        list(ArtifactStore(tmp_path).read("ab" * 32))
 
 
 def test_a_directory_that_cannot_be_used_is_reported(tmp_path: Path) -> None:

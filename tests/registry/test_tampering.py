@@ -18,6 +18,7 @@ from registry.decisions.actors import Actor, Proof
 from registry.decisions.approvals import VoteKind
 from registry.decisions.refusals import Attempt, Attempts
 from registry.store import refusals
+from registry.store.artifact_objects import FolderObjects
 from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database, reading, writing
 from registry.store.schema import VOLATILE_TABLES
@@ -207,9 +208,13 @@ def artifacts(opened: Engine, tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path / "copy" / "artifacts")
 
 
+def artifact_path(tmp_path: Path, digest: str) -> Path:
+    return FolderObjects(tmp_path / "copy" / "artifacts" / "sha256").path_of(digest)
+
+
 @pytest.mark.fault
 def test_an_edit_of_any_artifact_byte_is_found_and_named(
-    artifacts: ArtifactStore, stored: list[StoredVersion]
+    artifacts: ArtifactStore, stored: list[StoredVersion], tmp_path: Path
 ) -> None:
     assert verify_artifacts(artifacts, stored).faults == ()
     files = {file.sha256: file for version in stored for file in version.spec.files}
@@ -217,7 +222,7 @@ def test_an_edit_of_any_artifact_byte_is_found_and_named(
     @settings(max_examples=30)
     @given(st.sampled_from(sorted(files)), st.data())
     def changed(sha256: str, data: st.DataObject) -> None:
-        path = artifacts.path_of(sha256)
+        path = artifact_path(tmp_path, sha256)
         intact = path.read_bytes()
         damaged = bytearray(intact)
         damaged[data.draw(st.integers(0, len(intact) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -235,9 +240,9 @@ def test_an_edit_of_any_artifact_byte_is_found_and_named(
 @pytest.mark.fault
 @pytest.mark.parametrize("size", [None, 0, 7])
 def test_a_missing_or_shortened_file_is_named(
-    artifacts: ArtifactStore, stored: list[StoredVersion], size: int | None
+    artifacts: ArtifactStore, stored: list[StoredVersion], tmp_path: Path, size: int | None
 ) -> None:
-    path = artifacts.path_of(stored[0].spec.files[0].sha256)
+    path = artifact_path(tmp_path, stored[0].spec.files[0].sha256)
     path.chmod(0o600)
     if size is None:
         path.unlink()
