@@ -50,7 +50,6 @@ from registry.server.unread import Unread
 from registry.server.watchers import Watchers
 from registry.server.webhooks import Receiver, Webhooks
 from registry.settings import RegistrySettings
-from registry.store.artifacts import ArtifactStore
 from registry.store.database import open_database
 from registry.store.directory_lock import locked_for
 from registry.tag_version import Tagger
@@ -104,7 +103,7 @@ async def open_registry(settings: RegistrySettings) -> AsyncIterator[OpenRegistr
         resources.callback(engine.dispose)
         executor = ThreadPoolExecutor(settings.workers, thread_name_prefix="registry")
         resources.callback(executor.shutdown)  # before the engine: work in progress is finished
-        artifacts = ArtifactStore(settings.artifacts_directory)
+        artifacts = settings.open_artifacts()
         resources.callback(artifacts.close)
         live = LiveState(
             engine,

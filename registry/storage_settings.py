@@ -7,8 +7,10 @@ from typing import ClassVar, Self
 from pydantic import SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from registry.store.artifacts import ArtifactStore
 from registry.store.places import database_place
 from registry.store.postgresql import PostgresqlPlace
+from registry.store.s3_objects import BucketObjects, S3Place, open_bucket, s3_place
 from understudy.domain.errors import InvalidInputError
 from understudy.runtime.settings import ProcessSettings
 
@@ -18,13 +20,18 @@ _ARTIFACTS_DIRECTORY = "artifacts"
 class StorageSettings(ProcessSettings):
     """Environment: `REGISTRY_` and the name in capitals; other variables of a registry are left alone."""
 
-    checked_prefixes: ClassVar[tuple[str, ...]] = ("REGISTRY_DIR", "REGISTRY_STORE")
+    checked_prefixes: ClassVar[tuple[str, ...]] = (
+        "REGISTRY_ARTIFACTS",
+        "REGISTRY_DIR",
+        "REGISTRY_STORE",
+    )
 
     model_config = SettingsConfigDict(env_prefix="REGISTRY_")
 
-    dir: Path  # artifacts, and the database of SQLite
+    dir: Path  # artifacts, uploads in progress, and the database of SQLite
     store: str | None = None  # sqlite:DIRECTORY or postgresql://…; None: SQLite in `dir`
     store_password: SecretStr | None = None  # of PostgreSQL
+    artifacts: str | None = None  # s3://BUCKET/PREFIX; None: a folder in `dir`
 
     @property
     def database(self) -> Path | PostgresqlPlace:
@@ -35,9 +42,30 @@ class StorageSettings(ProcessSettings):
         )
 
     @property
-    def artifacts_directory(self) -> Path:
-        """The folder of the artifacts."""
-        return self.dir / _ARTIFACTS_DIRECTORY
+    def bucket(self) -> S3Place | None:
+        """The place of the artifacts in S3; None: a folder in `dir`."""
+        return None if self.artifacts is None else s3_place(self.artifacts, "artifacts")
+
+    def open_artifacts(self) -> ArtifactStore:
+        """Open the store of the artifacts; uploads in progress are in `dir`.
+
+        Raises:
+            InvalidInputError: the configuration of S3 in the environment cannot be used.
+            UnavailableError: the folder cannot be made.
+        """
+        place = self.bucket
+        objects = None if place is None else BucketObjects(open_bucket(place))
+        return ArtifactStore(self.dir / _ARTIFACTS_DIRECTORY, objects)
+
+    @model_validator(mode="after")
+    def _artifacts_can_be_reached(self) -> Self:
+        try:
+            place = self.bucket
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        if place is not None and find_spec("obstore") is None:
+            raise ValueError("artifacts: S3 needs the extra `s3` of understudy-serving")
+        return self
 
     @model_validator(mode="after")
     def _store_can_be_used(self) -> Self:

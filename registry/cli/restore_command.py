@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_OF_A_BACKUP = ("directory", "store")
+_OF_A_BACKUP = ("directory", "store", "artifacts")
 _OF_A_SERVING_REGISTRY = ("registry", "wait")
 
 
@@ -47,6 +47,9 @@ def restore(
     ] = None,
     store: Annotated[
         str | None, typer.Option(help="of FILE: sqlite:DIRECTORY or postgresql://… [in --dir]")
+    ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(help="of FILE: s3://BUCKET/PREFIX [a folder in --dir]")
     ] = None,
     successor_of: Annotated[
         str | None,
@@ -81,7 +84,9 @@ def restore(
         ends=ends or (),
     )
     if file is not None:
-        _restore_backup(file, _settings(directory, store), request, actor, on_behalf_of, output)
+        _restore_backup(
+            file, _settings(directory, store, artifacts), request, actor, on_behalf_of, output
+        )
         return
     if successor_of is None:
         accepted = "a backup, or --successor-of for the registry that runs"
@@ -113,10 +118,14 @@ def _is_on_command_line(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _settings(directory: Path | None, store: str | None) -> "StorageSettings":
+def _settings(
+    directory: Path | None, store: str | None, artifacts: str | None
+) -> "StorageSettings":
     from registry.storage_settings import StorageSettings  # noqa: PLC0415 - others start faster
 
-    return load_settings(StorageSettings, {"dir": directory, "store": store})
+    return load_settings(
+        StorageSettings, {"dir": directory, "store": store, "artifacts": artifacts}
+    )
 
 
 def _restore_backup(
@@ -128,7 +137,6 @@ def _restore_backup(
     output: Format,
 ) -> None:
     from registry.restore_backup import BackupRestorer  # noqa: PLC0415 - others start faster
-    from registry.store.artifacts import ArtifactStore  # noqa: PLC0415 - as above
     from registry.store.database import require_empty  # noqa: PLC0415 - as above
     from registry.store.directory_lock import locked_for  # noqa: PLC0415 - as above
     from registry.verify_backup import verify_backup  # noqa: PLC0415 - as above
@@ -140,12 +148,12 @@ def _restore_backup(
             _print(path, verify_backup(file).manifest, None, output)
             return
         with locked_for(settings.database, settings.dir):
-            artifacts = ArtifactStore(settings.artifacts_directory)
+            opened = settings.open_artifacts()
             try:
-                restorer = BackupRestorer(settings.database, artifacts)
+                restorer = BackupRestorer(settings.database, opened)
                 done = restorer.restore(file, asked, datetime.now(UTC))
             finally:
-                artifacts.close()
+                opened.close()
     _print(path, done.backup.manifest, done, output)
 
 

@@ -24,6 +24,9 @@ def serve(
         str | None,
         typer.Option(help="sqlite:DIRECTORY or postgresql://… without a password [in --dir]"),
     ] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(help="s3://BUCKET/PREFIX [a folder in --dir]")
+    ] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT [127.0.0.1:8500]")] = None,
     print_settings: Annotated[
         bool, typer.Option("--print-settings", help="print the settings and exit")
@@ -34,7 +37,7 @@ def serve(
     from registry.app import serve as serve_registry  # noqa: PLC0415 - other commands start faster
     from registry.settings import RegistrySettings  # noqa: PLC0415 - as above
 
-    overrides = {"dir": directory, "store": store, "listen": listen}
+    overrides = {"dir": directory, "store": store, "artifacts": artifacts, "listen": listen}
     settings = load_settings(RegistrySettings, overrides)
     if print_settings:
         show_settings(settings, output)
