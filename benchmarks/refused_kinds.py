@@ -1,6 +1,7 @@
 """One call of each kind that once cost more than it should, and is refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, assert_never
@@ -88,6 +89,18 @@ class Target:
     channel: grpc.aio.Channel
 
 
+Hold = Callable[[], AbstractAsyncContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A kind of call, the server that refuses it, and the state that it is held in for that."""
+
+    kind: Kind
+    target: Target
+    hold: Hold = nullcontext
+
+
 def cpu_s(process: psutil.Process) -> float:
     """Return the CPU time of a process and its descendants."""
     times = [each.cpu_times() for each in with_children(process)]
@@ -131,6 +144,13 @@ def refused_by_registry() -> Sequence[Kind]:
     )
     no_address = registry_pb2.ScorerProcess(state=registry_pb2.SCORER_STATE_READY)
     faulty = registry_pb2.ReportScorersRequest(host_id="h", processes=[sound] * 255 + [no_address])
+    served = registry_pb2.RouterModelState(
+        model=MODEL,
+        revision=1,
+        champion=1,
+        effective=[registry_pb2.Challenger(version=2, weight_bp=1_000)],
+    )
+    states = [served] * 999 + [registry_pb2.RouterModelState(revision=1)]
     return (
         Kind(
             "registry: ReportScorers, 10,001 scorers",
@@ -141,6 +161,11 @@ def refused_by_registry() -> Sequence[Kind]:
             "registry: ReportScorers, 256 scorers, the last without an address",
             REGISTRY + "ReportScorers",
             faulty.SerializeToString(),
+        ),
+        Kind(
+            "registry: ReportRouter, 1,000 models, the last without a name",
+            REGISTRY + "ReportRouter",
+            registry_pb2.ReportRouterRequest(router_id="r", models=states).SerializeToString(),
         ),
         Kind("registry: ChangeDeployment, no message", REGISTRY + "ChangeDeployment", _NO_MESSAGE),
         Kind("registry: GetStatus, no message", REGISTRY + "GetStatus", _NO_MESSAGE),

@@ -1,15 +1,14 @@
 """A registry that is full, and a call of each kind that it refuses for that."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 
 from benchmarks.model import MODEL
-from benchmarks.refused_kinds import REGISTRY, Kind, Shape, Target
+from benchmarks.refused_kinds import REGISTRY, Case, Kind, Shape, Target
 from understudy.control.identity import ACTOR_KEY
 from understudy.registry.v1 import registry_pb2
 
@@ -20,42 +19,35 @@ _MOST_WATCHES = 160  # of one address, by default
 _MOST_UPLOADS = 2
 _REPORTING_HOSTS = 16
 
-Hold = Callable[[], AbstractAsyncContextManager[None]]
 
-
-@dataclass(frozen=True, slots=True)
-class WhileFull:
-    """A kind of call that is refused while its server is held full."""
-
-    kind: Kind
-    hold: Hold
-
-
-def refused_by_full_registry(registry: Target) -> Sequence[WhileFull]:
+def refused_by_full_registry(registry: Target) -> Sequence[Case]:
     """Return calls for which the registry has no seat, or no room."""
     watch = registry_pb2.WatchRequest(watcher="w").SerializeToString()
     channel = registry.channel
     return (
-        WhileFull(
+        Case(
             Kind(
                 f"registry: Watch, {_MOST_WATCHES} open",
                 *(REGISTRY + "Watch", watch, Shape.ANSWERED_BY_STREAM, _FULL),
             ),
+            registry,
             lambda: _open_watches(channel, watch),
         ),
-        WhileFull(
+        Case(
             Kind(
                 f"registry: CheckVersion, {_MOST_UPLOADS} open",
                 *(REGISTRY + "CheckVersion", b"", Shape.UPLOAD, _FULL),
             ),
+            registry,
             lambda: _open_uploads(channel),
         ),
-        WhileFull(
+        Case(
             Kind(
                 "registry: ReportScorers, no room",
                 *(REGISTRY + "ReportScorers", _largest_report(_REPORTING_HOSTS)),
                 status=_FULL,
             ),
+            registry,
             lambda: _reported(channel),
         ),
     )
