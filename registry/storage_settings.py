@@ -10,8 +10,9 @@ from pydantic_settings import SettingsConfigDict
 from registry.store.artifacts import ArtifactStore
 from registry.store.places import database_place
 from registry.store.postgresql import PostgresqlPlace
-from registry.store.s3_objects import BucketObjects, S3Place, open_bucket, s3_place
+from registry.store.s3_objects import BucketObjects, open_artifact_bucket
 from understudy.domain.errors import InvalidInputError
+from understudy.domain.store_urls import StoreUrl, parse_bucket_url
 from understudy.runtime.settings import ProcessSettings
 
 _ARTIFACTS_DIRECTORY = "artifacts"
@@ -42,9 +43,10 @@ class StorageSettings(ProcessSettings):
         )
 
     @property
-    def bucket(self) -> S3Place | None:
+    def bucket(self) -> StoreUrl | None:
         """The place of the artifacts in S3; None: a folder in `dir`."""
-        return None if self.artifacts is None else s3_place(self.artifacts, "artifacts")
+        url = self.artifacts
+        return None if url is None else parse_bucket_url(url, field="artifacts")
 
     def open_artifacts(self) -> ArtifactStore:
         """Open the store of the artifacts; uploads in progress are in `dir`.
@@ -54,7 +56,7 @@ class StorageSettings(ProcessSettings):
             UnavailableError: the folder cannot be made.
         """
         place = self.bucket
-        objects = None if place is None else BucketObjects(open_bucket(place))
+        objects = None if place is None else BucketObjects(open_artifact_bucket(place))
         return ArtifactStore(self.dir / _ARTIFACTS_DIRECTORY, objects)
 
     @model_validator(mode="after")

@@ -1,94 +1,39 @@
 """Artifact files in a bucket of S3, or of a store that speaks its protocol.
 
-The client, obstore, is an extra of the distribution: only the functions that use it import it. It reads
-the environment variables of AWS for all that a place does not name.
+The client, obstore, is an extra of the distribution: only the functions that use it import it.
 """
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from registry.store.artifact_objects import PIECE_BYTES, STORE, is_object_name
-from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
-from understudy.runtime.secret_files import read_secret
+from understudy.domain.errors import UnavailableError
+from understudy.domain.store_urls import StoreUrl
+from understudy.runtime.s3 import CallLimits, fault_line, open_bucket
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_URL = re.compile(
-    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[\w/.!*'()=-]*))?", re.ASCII
+_LIMITS = CallLimits(
+    call=timedelta(seconds=900),  # a large file
+    silence=timedelta(seconds=30),
+    repeats=3,
+    repeats_within=timedelta(seconds=30),
 )
-_SECRETS = {
-    "AWS_ACCESS_KEY_ID_FILE": "access_key_id",
-    "AWS_SECRET_ACCESS_KEY_FILE": "secret_access_key",
-    "AWS_SESSION_TOKEN_FILE": "session_token",
-}
-_CONNECT_TIMEOUT = timedelta(seconds=5)
-_SILENCE = timedelta(seconds=30)  # of a server in the middle of an answer
-_LONGEST_REQUEST = timedelta(seconds=900)
-_RETRIES = 3
-_RETRY_TIME = timedelta(seconds=30)
 _PART_BYTES = 8 << 20
 _PARTS_AT_ONCE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class S3Place:
-    """A folder of a bucket."""
-
-    bucket: str
-    prefix: str  # without slashes at its ends; empty for the whole bucket
-
-
-def s3_place(url: str, field: str) -> S3Place:
-    """Return the place that a URL names.
+def open_artifact_bucket(url: StoreUrl) -> "ObjectStore":
+    """Return a client of the place of the artifacts; nothing is sent yet.
 
     Raises:
-        InvalidInputError: it names none; the text names `field`.
+        InvalidInputError: as `open_bucket`.
     """
-    found = _URL.fullmatch(url)
-    prefix = "" if found is None else (found["prefix"] or "").strip("/")
-    if found is None or {"", ".", ".."} & ({*prefix.split("/")} if prefix else set()):
-        raise InvalidInputError.of(field, read=url, accepted="s3://BUCKET or s3://BUCKET/PREFIX")
-    return S3Place(found["bucket"], prefix)
-
-
-def open_bucket(place: S3Place) -> "ObjectStore":
-    """Return a client of the place; nothing is sent yet.
-
-    Raises:
-        InvalidInputError: a file of a secret cannot be read, or the environment has no acceptable
-            configuration.
-    """
-    from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra, see above
-    from obstore.store import S3Store  # noqa: PLC0415 - an extra, see above
-
-    secrets: dict[str, Any] = {
-        name: read_secret(Path(os.environ[variable]), variable=variable)
-        for variable, name in _SECRETS.items()
-        if os.environ.get(variable)
-    }
-    try:
-        return S3Store(
-            place.bucket,
-            prefix=place.prefix or None,
-            config=secrets,  # type: ignore[arg-type] # keys of S3Config
-            client_options={
-                "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true",
-                "connect_timeout": _CONNECT_TIMEOUT,
-                "read_timeout": _SILENCE,
-                "timeout": _LONGEST_REQUEST,
-            },
-            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIME},
-        )
-    except (BaseError, ValueError) as error:
-        accepted = "the variables of AWS as its tools read them"
-        raise InvalidInputError([Fault("AWS_*", _first_line(error), accepted)]) from error
+    return open_bucket(url, _LIMITS)
 
 
 class BucketObjects:
@@ -168,7 +113,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        raise UnavailableError(STORE, _first_line(error)) from error
+        raise UnavailableError(STORE, fault_line(error)) from error
 
 
 @contextmanager
@@ -181,9 +126,4 @@ def _bucket_expected() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise UnavailableError(STORE, f"the bucket is not there: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    """Return the part of a client's text that names the fault, without its own trace."""
-    return str(error).strip().partition("\n")[0][:300]
+        raise UnavailableError(STORE, f"the bucket is not there: {fault_line(error)}") from error

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.logs.seaweed import seaweed
+from tests.seaweed import seaweed_for_this_process
 from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from understudy.domain.store_urls import StoreUrl, parse_store_url
 from understudy.runtime.free_port import free_port
@@ -18,12 +18,7 @@ from understudy.runtime.object_store import ObjectStore
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Run an S3 for the tests of this module that want one."""
-    with (
-        seaweed(tmp_path_factory.mktemp("seaweed")) as running,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for name, value in running.environment.items():
-            patch.setenv(name, value)
+    with seaweed_for_this_process(tmp_path_factory.mktemp("seaweed"), "logs"):
         yield
 
 
@@ -106,6 +101,14 @@ def test_a_store_that_is_away_is_unavailable_and_its_secret_is_in_no_text(
 def test_a_url_that_names_no_store_is_refused_by_its_setting(text: str) -> None:
     with pytest.raises(InvalidInputError, match=r"log_target: read .*accepted: s3://BUCKET"):
         parse_store_url(text, field="log_target")
+
+
+def test_slashes_at_the_ends_of_a_prefix_do_not_count() -> None:
+    urls = ("s3://models", "s3://models/", "s3://models/a/b/")
+
+    parsed = [parse_store_url(url, field="log_target") for url in urls]
+
+    assert parsed == [StoreUrl("models", ""), StoreUrl("models", ""), StoreUrl("models", "a/b")]
 
 
 @given(

@@ -11,7 +11,7 @@ from tests.registry.operator import Operator, running_registry, served_registry
 from tests.registry.postgresql import Original, Server
 from tests.registry.postgresql import running_server as running_postgresql
 from tests.registry.samples import ACTOR, new_version, record_with
-from tests.registry.seaweed import running_s3
+from tests.seaweed import seaweed_for_this_process
 from understudy.domain.changes import DeployChampion
 
 
@@ -41,7 +41,7 @@ def original(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Or
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Run an S3, and set the variables by which clients find it."""
-    with running_s3(tmp_path_factory.mktemp("seaweed")):
+    with seaweed_for_this_process(tmp_path_factory.mktemp("seaweed"), "artifacts"):
         yield
 
 

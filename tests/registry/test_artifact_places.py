@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from registry.settings import RegistrySettings
 from registry.store.artifact_objects import FolderObjects, Objects
 from registry.store.artifacts import ArtifactStore
-from registry.store.s3_objects import BucketObjects, S3Place, open_bucket, s3_place
+from registry.store.s3_objects import BucketObjects, open_artifact_bucket
 from tests.registry.commands import REASON, command
 from tests.registry.operator import Operator, running_registry
 from tests.registry.samples import ACTOR, new_version, trained
@@ -28,6 +28,7 @@ from understudy.domain.errors import (
     NotFoundError,
     UnavailableError,
 )
+from understudy.domain.store_urls import StoreUrl, parse_bucket_url
 from understudy.domain.versions import ArtifactFile
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.exit_codes import OK
@@ -66,7 +67,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         made = place_in(MemoryStore(), tmp_path)
     else:
         request.getfixturevalue("s3")
-        made = place_in(open_bucket(S3Place("artifacts", f"of/{tmp_path.name}")), tmp_path)
+        made = place_in(
+            open_artifact_bucket(StoreUrl("artifacts", f"of/{tmp_path.name}")), tmp_path
+        )
     yield made
     made.store.close()
 
@@ -153,7 +156,7 @@ def test_a_bucket_that_is_away_is_unavailable_and_its_secret_is_in_no_text(
         "AWS_ALLOW_HTTP": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    store = ArtifactStore(tmp_path, BucketObjects(open_bucket(S3Place("artifacts", ""))))
+    store = ArtifactStore(tmp_path, BucketObjects(open_artifact_bucket(StoreUrl("artifacts", ""))))
 
     for ask in (
         lambda: store.has("ab" * 32),
@@ -176,32 +179,25 @@ def test_a_secret_that_others_can_read_is_refused(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY_FILE", str(secret))
 
     with pytest.raises(InvalidInputError, match="AWS_SECRET_ACCESS_KEY_FILE: read mode 0644"):
-        open_bucket(S3Place("artifacts", ""))
-
-
-@pytest.mark.parametrize(
-    ("url", "place"),
-    [
-        ("s3://models", S3Place("models", "")),
-        ("s3://models/", S3Place("models", "")),
-        ("s3://models/a/b", S3Place("models", "a/b")),
-        ("s3://models/a/b/", S3Place("models", "a/b")),
-    ],
-)
-def test_a_url_names_a_bucket_and_a_prefix(url: str, place: S3Place) -> None:
-    assert s3_place(url, "artifacts") == place
+        open_artifact_bucket(StoreUrl("artifacts", ""))
 
 
 ODD_URLS = (
     *("", "models", "s3:/models", "s3://", "s3://M", "s3://models/a/../b", "s3://models/./a"),
-    *("s3://models/a//b", "s3://key:secret@models/a", "https://models/a", "s3://models/ä"),
+    *(
+        "file:///models",
+        "s3://models/a//b",
+        "s3://key:secret@models/a",
+        "https://models/a",
+        "s3://models/ä",
+    ),
 )
 
 
 @pytest.mark.parametrize("url", ODD_URLS)
 def test_an_odd_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidInputError, match=r"artifacts: .*accepted: s3://BUCKET"):
-        s3_place(url, "artifacts")
+        parse_bucket_url(url, field="artifacts")
 
 
 def test_a_registry_with_an_odd_place_of_artifacts_is_refused(tmp_path: Path) -> None:

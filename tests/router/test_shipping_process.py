@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.logs.builders import score_batch, wait_until
-from tests.logs.seaweed import seaweed
 from tests.router.router_process import RouterProcess, ServedScorer, open_router_process
 from tests.router.samples import MODEL, deployment
 from tests.router.test_faults_under_load import CALLS, under_load
+from tests.seaweed import seaweed
 from tests.stack.waiting import until
 from understudy.domain.errors import UnavailableError
 from understudy.logs.accounts import accounts_of

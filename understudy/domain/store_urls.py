@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from understudy.domain.errors import InvalidInputError
 
+ACCEPTED_BUCKETS = "s3://BUCKET or s3://BUCKET/PREFIX"
 ACCEPTED = "s3://BUCKET/PREFIX, or file:///FOLDER"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()=-]+(/[A-Za-z0-9!_.*'()=-]+)*")
@@ -46,6 +47,21 @@ def parse_store_url(text: str, *, field: str) -> StoreUrl:
         and ".." not in rest.split("/")
     ):
         return StoreUrl("", "/" + rest.strip("/"))
+    return parse_bucket_url(text, field=field, accepted=ACCEPTED)
+
+
+def parse_bucket_url(text: str, *, field: str, accepted: str = ACCEPTED_BUCKETS) -> StoreUrl:
+    """Return the bucket, with a prefix, that a URL names.
+
+    Args:
+        text: the URL.
+        field: the setting or option that it was read from.
+        accepted: the URLs that are accepted there.
+
+    Raises:
+        InvalidInputError: it names no bucket.
+    """
+    scheme, _, rest = text.partition("://")
     bucket, _, prefix = rest.partition("/")
     prefix = prefix.strip("/")
     if (
@@ -55,4 +71,4 @@ def parse_store_url(text: str, *, field: str) -> StoreUrl:
         and not {".", ".."} & set(prefix.split("/"))
     ):
         return StoreUrl(bucket, prefix)
-    raise InvalidInputError.of(field, read=text, accepted=ACCEPTED)
+    raise InvalidInputError.of(field, read=text, accepted=accepted)

@@ -1,31 +1,22 @@
 """An object store as the processes use it: an S3 bucket, or a folder in place of one.
 
-Credentials, region and endpoint of S3 come from the environment, by the names of Amazon's tools. Every call has a
-limit in time, and none is repeated here: the caller knows when it is worth it.
+Every call has a limit in time, and none is repeated here: the caller knows when it is worth it.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
 
-from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
+from understudy.domain.errors import NotFoundError, UnavailableError
 from understudy.domain.store_urls import StoreUrl
-from understudy.runtime.secret_files import read_secret
+from understudy.runtime.s3 import CallLimits, fault_line, installed, open_bucket
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Bucket
-    from obstore.store import S3Config
 
-_CONNECT_LIMIT, _CALL_LIMIT = "5s", "60s"
-_SECRETS: tuple[tuple[str, Literal["access_key_id", "secret_access_key", "session_token"]], ...] = (
-    ("AWS_ACCESS_KEY_ID_FILE", "access_key_id"),
-    ("AWS_SECRET_ACCESS_KEY_FILE", "secret_access_key"),
-    ("AWS_SESSION_TOKEN_FILE", "session_token"),
-)
-_MOST_ERROR_CHARACTERS = 300
+_LIMITS = CallLimits(call=timedelta(seconds=60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +41,12 @@ class ObjectStore:
         """Return the store of a URL; a missing folder is created, a missing bucket found with the first call.
 
         Raises:
-            InvalidInputError: the library of the extra `s3` is not installed, or the environment has no
-                acceptable configuration for it.
+            InvalidInputError: as `open_bucket`.
             UnavailableError: the folder cannot be created.
         """
-        try:
-            from obstore.store import LocalStore, S3Store  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            accepted = "a store, if understudy-serving[s3] is installed"
-            raise InvalidInputError.of("object store", read=str(url), accepted=accepted) from error
-        with _own_errors(url, ""):
-            if not url.bucket:
-                return cls(url, LocalStore(url.prefix, mkdir=True))
-            config: S3Config = {}
-            for variable, name in _SECRETS:
-                if os.environ.get(variable):
-                    config[name] = read_secret(Path(os.environ[variable]), variable=variable)
-            bucket = S3Store(
-                url.bucket,
-                prefix=url.prefix or None,
-                config=config,
-                client_options={
-                    "timeout": _CALL_LIMIT,
-                    "connect_timeout": _CONNECT_LIMIT,
-                    "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true",
-                },
-                retry_config={"max_retries": 0},
-            )
-            return cls(url, bucket)
+        if url.bucket:
+            return cls(url, open_bucket(url, _LIMITS))
+        return cls(url, _open_folder(url))
 
     def listed(self, folder: str) -> Iterator[StoredObject]:
         """Yield the objects below a folder of keys.
@@ -130,6 +99,14 @@ class ObjectStore:
             pass
 
 
+def _open_folder(url: StoreUrl) -> "Bucket":
+    with installed(url):
+        from obstore.store import LocalStore  # noqa: PLC0415 - an extra
+
+    with _own_errors(url, ""):
+        return LocalStore(url.prefix, mkdir=True)
+
+
 def _bare(e_tag: str | None) -> str:
     return (e_tag or "").strip('"')
 
@@ -144,7 +121,4 @@ def _own_errors(url: StoreUrl, key: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise NotFoundError("object", place) from error
     except (BaseError, OSError, ValueError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnavailableError(
-            f"object store {place}", first_line[:_MOST_ERROR_CHARACTERS]
-        ) from error
+        raise UnavailableError(f"object store {place}", fault_line(error)) from error

@@ -17,8 +17,6 @@ from understudy.runtime.free_port import free_port, free_ports
 from understudy.runtime.object_store import ObjectStore
 
 _KEY_ID, _SECRET = "tests", "a secret of tests"
-BUCKET = "logs"  # made by the first object in it
-_PROBED = StoreUrl(BUCKET, "probe")
 _PORTS = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc"),
     *("filer.port", "filer.port.grpc", "s3.port.grpc"),
@@ -34,8 +32,11 @@ class Seaweed:
 
 
 @contextmanager
-def seaweed(folder: Path, port: int | None = None) -> Iterator[Seaweed]:
-    """Run the store with its data in `folder`; started anew there, it has the same objects."""
+def seaweed(folder: Path, port: int | None = None, *, bucket: str = "logs") -> Iterator[Seaweed]:
+    """Run the store with its data in `folder`; started anew there, it has the same objects.
+
+    Its bucket is made by the first object in it; each further one costs the store a volume.
+    """
     port = port or free_port()
     environment = {
         "AWS_ACCESS_KEY_ID": _KEY_ID,
@@ -66,7 +67,7 @@ def seaweed(folder: Path, port: int | None = None) -> Iterator[Seaweed]:
     ):
         try:
             wait_until(
-                lambda: process.poll() is not None or _answers(environment),
+                lambda: process.poll() is not None or _answers(environment, bucket),
                 what="the object store",
                 limit_s=120.0,
             )
@@ -76,12 +77,21 @@ def seaweed(folder: Path, port: int | None = None) -> Iterator[Seaweed]:
             process.kill()  # an orderly end takes it half a minute and more
 
 
-def _answers(environment: dict[str, str]) -> bool:
+@contextmanager
+def seaweed_for_this_process(folder: Path, bucket: str) -> Iterator[None]:
+    """Run the store, and set the variables by which clients of this process find it."""
+    with seaweed(folder, bucket=bucket) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        yield
+
+
+def _answers(environment: dict[str, str], bucket: str) -> bool:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         try:
-            ObjectStore.open(_PROBED).put("probe", b"1")
+            ObjectStore.open(StoreUrl(bucket, "probe")).put("probe", b"1")
         except UnavailableError:
             return False
     return True
