@@ -112,7 +112,9 @@ GIVEN = {
 
 
 def of_paired(data: Given) -> PairedRows:
-    return PairedRows(data.champion, data.shadow, data.unit, data.label, np.arange(ROWS) // 120)
+    return PairedRows(
+        data.champion, data.shadow, unit=data.unit, label=data.label, day=np.arange(ROWS) // 120
+    )
 
 
 def of_arms(data: Given) -> tuple[NDArray[np.bool_], ArmComparison]:

@@ -63,7 +63,7 @@ def verdict(
     lost = np.zeros(one.rows, bool) if is_lost is None else is_lost
     label = one.truth.astype(np.float64)
     day = np.zeros(one.rows, np.int64)
-    rows = PairedRows(one.champion, shadow, one.unit, label, day).where(~lost)
+    rows = PairedRows(one.champion, shadow, unit=one.unit, label=label, day=day).where(~lost)
     coverage = coverage_of(
         SentRows(lost, one.champion, one.unit, label), least_kept=plan.least_kept
     )
@@ -228,7 +228,9 @@ def slices_of(
     one: World, shadow: Floats, segment: NDArray[np.str_]
 ) -> dict[str, tuple[float | None, bool]]:
     label = one.truth.astype(np.float64)
-    rows = PairedRows(one.champion, shadow, one.unit, label, np.zeros(one.rows, np.int64))
+    rows = PairedRows(
+        one.champion, shadow, unit=one.unit, label=label, day=np.zeros(one.rows, np.int64)
+    )
     found = compare_slices(rows, {"segment": coded(segment)}, confidence=0.95)
     assert found is not None
     return {
@@ -250,7 +252,9 @@ def test_fifths_of_the_score_show_no_difference_between_versions_of_one_law() ->
         one = world(seed, 1_000)
         fresh = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.15, one.rows), 0, 1)
         label, segment = one.truth.astype(np.float64), coded(np.full(one.rows, "a"))
-        rows = PairedRows(one.champion, fresh, one.unit, label, np.zeros(one.rows, np.int64))
+        rows = PairedRows(
+            one.champion, fresh, unit=one.unit, label=label, day=np.zeros(one.rows, np.int64)
+        )
         found = compare_slices(rows, {"segment": segment}, confidence=0.95)
         assert found is not None
         assert len(found.found.findings) == 5
@@ -279,7 +283,9 @@ def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
         one = world(seed, 1_000)
         fresh = np.clip(0.3 + 0.35 * one.truth + one.random.normal(0, 0.15, one.rows), 0, 1)
         label = one.truth.astype(np.float64)
-        rows = PairedRows(one.champion, fresh, one.unit, label, np.zeros(one.rows, np.int64))
+        rows = PairedRows(
+            one.champion, fresh, unit=one.unit, label=label, day=np.zeros(one.rows, np.int64)
+        )
         quality = compare_quality(rows, PLAN)
         assert quality is not None
         classes = quality.classes

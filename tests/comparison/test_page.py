@@ -36,7 +36,7 @@ def rows(seed: int = 1, *, ties: bool = False) -> PairedRows:
     if ties:
         champion, shadow = np.round(champion, 1), np.round(shadow, 1)
     number = np.arange(ROWS)
-    return PairedRows(champion, shadow, number, label, number // 200)
+    return PairedRows(champion, shadow, unit=number, label=label, day=number // 200)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_the_curve_of_flips_is_the_share_that_changes_at_each_threshold() -> Non
 
 def test_every_row_is_in_the_histogram() -> None:
     nothing = np.zeros(9)
-    equal = PairedRows(nothing, nothing, np.arange(9), nothing, np.arange(9))
+    equal = PairedRows(nothing, nothing, unit=np.arange(9), label=nothing, day=np.arange(9))
     for data in (rows(5), equal):
         curves = curves_of(data)
         assert curves is not None

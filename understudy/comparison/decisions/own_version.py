@@ -1,8 +1,11 @@
-"""A/A tests among the pairs of versions in a log: a version beside itself, which shows noise. Pure."""
+"""The choice among the pairs of versions in a log, and A/A tests, which show noise. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
+
+from understudy.domain.errors import InconclusiveError, InvalidInputError
 
 
 class NoiseKind(StrEnum):
@@ -19,7 +22,18 @@ class Pair(Protocol):
     def versions(self) -> tuple[int, int]: ...
 
 
+class LoggedPair(Pair, Protocol):
+    """The same, with its rows in the log."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def last_at(self) -> datetime: ...
+
+
 PairT = TypeVar("PairT", bound=Pair)
+LoggedPairT = TypeVar("LoggedPairT", bound=LoggedPair)
 
 
 def is_own(pair: Pair) -> bool:
@@ -28,12 +42,50 @@ def is_own(pair: Pair) -> bool:
     return version == champion
 
 
-def candidates(pairs: Sequence[PairT], named: int | None) -> tuple[PairT, ...]:
+def the_only(
+    pairs: Sequence[LoggedPairT],
+    named: int | None,
+    *,
+    option: str,
+    field: str,
+    members: str,
+    absent: str,
+) -> LoggedPairT:
+    """Return the only pair that fits; an A/A test fits only if its version is named.
+
+    Args:
+        pairs: those in the log.
+        named: the version that was asked for.
+        option: of the command, that names a version.
+        field: name of the pair, in errors.
+        members: name of its two members.
+        absent: says that none fits.
+
+    Raises:
+        InconclusiveError: none fits.
+        InvalidInputError: several do; the question must name one.
+    """
+    found = _candidates(pairs, named)
+    if not found:
+        raise InconclusiveError(f"{absent}{_own_only(pairs, option)}")
+    if len(found) > 1:
+        listed = "; ".join(
+            f"{option} {each.versions[0]} --champion {each.versions[1]} "
+            f"({each.rows} rows, the last at {each.last_at:%Y-%m-%d %H:%M})"
+            for each in found
+        )
+        raise InvalidInputError.of(
+            field, read=f"{len(found)} pairs of {members} that fit", accepted=f"one of {listed}"
+        )
+    return found[0]
+
+
+def _candidates(pairs: Sequence[PairT], named: int | None) -> tuple[PairT, ...]:
     """Return the pairs of which one is to be compared: an A/A test only if its version is named."""
     return tuple(pair for pair in pairs if named is not None or not is_own(pair))
 
 
-def own_only(pairs: Sequence[Pair], option: str) -> str:
+def _own_only(pairs: Sequence[Pair], option: str) -> str:
     """Return the hint at A/A tests that were not named; "" without any."""
     own = sorted({pair.versions[0] for pair in pairs if is_own(pair)})
     named = ", ".join(f"{option} {number} --champion {number}" for number in own)

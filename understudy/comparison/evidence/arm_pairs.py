@@ -1,15 +1,14 @@
 """The pairs of arms in the score log, of which a comparison takes one."""
 
-from understudy.comparison.decisions.own_version import candidates, own_only
+from understudy.comparison.decisions.own_version import the_only
 from understudy.comparison.evidence.arm_rows import ArmPair
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question
-from understudy.domain.errors import InconclusiveError, InvalidInputError
 
 
 def arm_pairs(engine: Engine, question: Question) -> tuple[ArmPair, ...]:
     """Return the pairs of arms in the score log that fit the question, most recent first."""
-    found = engine.rows(PAIRS, arm_parameters(question))
+    found = engine.rows(PAIRS, question.parameters("challenger"))
     return tuple(ArmPair(**row) for row in found)
 
 
@@ -20,33 +19,14 @@ def require_arms(pairs: tuple[ArmPair, ...], question: Question) -> ArmPair:
         InconclusiveError: no revision in the score log had a challenger that fits.
         InvalidInputError: several pairs fit; the question must name one.
     """
-    hint = own_only(pairs, "--challenger")
-    pairs = candidates(pairs, question.challenger)
-    if not pairs:
-        raise InconclusiveError(
-            f"the score log holds no row of {question.model} that was assigned to a challenger{hint}"
-        )
-    if len(pairs) > 1:
-        found = "; ".join(
-            f"--challenger {each.challenger} --champion {each.champion} "
-            f"({each.rows} rows, the last at {each.last_at:%Y-%m-%d %H:%M})"
-            for each in pairs
-        )
-        raise InvalidInputError.of(
-            "arms", read=f"{len(pairs)} pairs of arms that fit", accepted=f"one of {found}"
-        )
-    return pairs[0]
-
-
-def arm_parameters(question: Question) -> dict[str, object]:
-    """Return the parameters of queries over the arms in question."""
-    return {
-        "model": question.model,
-        "challenger": question.challenger,
-        "champion": question.champion,
-        "since": question.since,
-        "until": question.until,
-    }
+    return the_only(
+        pairs,
+        question.challenger,
+        option="--challenger",
+        field="arms",
+        members="arms",
+        absent=f"the score log holds no row of {question.model} that was assigned to a challenger",
+    )
 
 
 _IN_PERIOD = """

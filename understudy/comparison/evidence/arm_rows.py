@@ -1,14 +1,14 @@
 """The rows of live traffic by arm, and their counts."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.comparison.evidence.rows import OutcomeCensus
+from understudy.comparison.evidence.rows import OutcomeCensus, RowsOfUnits
 from understudy.statistics.sample_ratio import StepOfUnits
-from understudy.statistics.units import Floats, Labels
+from understudy.statistics.units import Floats
 
 _WHOLE_BP = 10_000.0
 
@@ -55,31 +55,18 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AssignedRows:
-    """Rows of both arms in columns of equal length n, ordered by unit."""
+class AssignedRows(RowsOfUnits):
+    """Rows of both arms."""
 
     is_challenger: NDArray[np.bool_]
     assigned_bp: NDArray[np.uint16]  # weight of the row's arm when it was answered
     score: Floats
-    label: Floats  # NaN if there is no outcome
     level: NDArray[np.uint8]
     total_us: NDArray[np.uint32]
-    day: Labels  # of the answer, since 1970, UTC
-    unit: Labels  # of the unit key
 
     def weights(self, rows: slice) -> Floats:
         """Return the inverse of the chance of each row's arm."""
         return _WHOLE_BP / self.assigned_bp[rows]
-
-    def where(self, chosen: NDArray[np.bool_]) -> "AssignedRows":
-        """Return the chosen rows; without a copy if all are."""
-        if chosen.all():
-            return self
-        return AssignedRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-    def labelled(self) -> "AssignedRows":
-        """Return the rows with an outcome."""
-        return self.where(~np.isnan(self.label))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from understudy.comparison.evidence.arm_pairs import PAIRS, SPLITS, arm_parameters
+from understudy.comparison.evidence.arm_pairs import PAIRS, SPLITS
 from understudy.comparison.evidence.arm_rows import (
     NO_OUTCOMES,
     NO_ROWS,
@@ -33,7 +33,7 @@ from understudy.statistics.sample_ratio import StepOfUnits
 
 def read_arms(engine: Engine, question: Question, pair: ArmPair) -> ArmEvidence:
     """Return the rows that were assigned to either arm, one per request (and candidate)."""
-    chosen = arm_parameters(question) | {"challenger": pair.challenger, "champion": pair.champion}
+    chosen = question.parameters() | {"challenger": pair.challenger, "champion": pair.champion}
     engine.keep("chosen", _CHOSEN, chosen)
     engine.keep("logged", _LOGGED, {"model": question.model, "challenger": pair.challenger})
     engine.keep("repeated", _REPEATED, {"model": question.model, "since": question.since})

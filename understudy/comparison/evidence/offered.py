@@ -9,7 +9,6 @@ import numpy as np
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question, VersionPair
 from understudy.comparison.evidence.uses import KEYS, LOWER_ID, is_usable
-from understudy.comparison.evidence.version_pairs import question_parameters
 from understudy.statistics.units import Floats
 
 _HOURLY_UP_TO = timedelta(days=2)
@@ -83,7 +82,7 @@ def _floats(engine: Engine, chosen: dict[str, object]) -> Iterator[Floats]:
 
 
 def _chosen(question: Question, pair: VersionPair) -> dict[str, object]:
-    return question_parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
+    return question.parameters() | {"shadow": pair.shadow, "champion": pair.champion}
 
 
 _OF_PAIR = """model = $model AND shadow_version = $shadow AND version = $champion

@@ -30,7 +30,6 @@ from understudy.comparison.evidence.uses import (
     outcome_census,
     repeated,
 )
-from understudy.comparison.evidence.version_pairs import question_parameters
 from understudy.statistics.distributions import quantiles_of_counts
 from understudy.statistics.units import units_of
 
@@ -39,7 +38,7 @@ _LATENCY_LEVELS = (0.5, 0.9, 0.99)
 
 def read_evidence(engine: Engine, question: Question, pair: VersionPair) -> Evidence:
     """Return the rows that were sent to the shadow of `pair`, one per request, and the counts."""
-    chosen = question_parameters(question) | {"shadow": pair.shadow, "champion": pair.champion}
+    chosen = question.parameters() | {"shadow": pair.shadow, "champion": pair.champion}
     of_model = {"model": question.model}
     engine.keep("logged", _LOGGED, chosen)
     engine.keep(

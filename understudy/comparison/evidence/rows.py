@@ -1,7 +1,9 @@
 """The rows of a comparison, and their counts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,11 @@ class Question:
     until: datetime | None = None  # the same; rows answered before
     matured_before: datetime | None = None  # outcomes count for rows answered before this
     challenger: int | None = None  # of arms
+
+    def parameters(self, *others: str) -> dict[str, object]:
+        """Return the parameters of queries over the rows in question, with those of its other fields."""
+        names = ("model", "champion", "since", "until", *others)
+        return {name: getattr(self, name) for name in names}
 
     @property
     def scope(self) -> Scope:
@@ -80,25 +87,40 @@ class OutcomeCensus:
     immature: int  # rows answered too late for their outcome to count; it is left out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PairedRows:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RowsOfUnits:
     """Columns of equal length n, ordered by unit, so that sums over units need no table."""
 
-    champion: NDArray[np.float64]
-    shadow: NDArray[np.float64]
     unit: Labels  # of the unit key
     label: NDArray[np.float64]  # NaN if there is no outcome
     day: Labels  # of the answer, since 1970, UTC
 
-    def where(self, chosen: NDArray[np.bool_]) -> "PairedRows":
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the chosen rows; without a copy if all are."""
         if chosen.all():
             return self
-        return PairedRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return type(self)(
+            **{field.name: getattr(self, field.name)[chosen] for field in fields(self)}
+        )
 
-    def labelled(self) -> "PairedRows":
+    def labelled(self) -> Self:
         """Return the rows with an outcome."""
         return self.where(~np.isnan(self.label))
+
+    def by_day(self) -> Iterator[tuple[str, Self]]:
+        """Yield the rows of each day, with its date; none if there is but one: these are all rows."""
+        days = np.unique(self.day)
+        if days.size > 1:
+            for day in days.tolist():
+                yield str(np.datetime64(day, "D")), self.where(self.day == day)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedRows(RowsOfUnits):
+    """The scores of both versions on the same rows."""
+
+    champion: NDArray[np.float64]
+    shadow: NDArray[np.float64]
 
     def class_labels(self) -> NDArray[np.bool_] | None:
         """Return which rows are positive; None unless there are outcomes, and all are 0 or 1."""

@@ -1,9 +1,8 @@
 """The pairs of versions in the shadow log, of which a comparison takes one."""
 
-from understudy.comparison.decisions.own_version import candidates, own_only
+from understudy.comparison.decisions.own_version import the_only
 from understudy.comparison.evidence.engine import Engine
 from understudy.comparison.evidence.rows import Question, VersionPair
-from understudy.domain.errors import InconclusiveError, InvalidInputError
 
 
 def version_pairs(reader: Engine, question: Question) -> tuple[VersionPair, ...]:
@@ -24,7 +23,7 @@ def version_pairs(reader: Engine, question: Question) -> tuple[VersionPair, ...]
         GROUP BY ALL
         ORDER BY last_at DESC, shadow DESC, champion DESC
         """,
-        question_parameters(question),
+        question.parameters("shadow"),
     )
     return tuple(VersionPair(**row) for row in found)
 
@@ -36,28 +35,11 @@ def require_pair(pairs: tuple[VersionPair, ...], question: Question) -> VersionP
         InconclusiveError: the log holds no row that fits the question.
         InvalidInputError: several pairs fit; the question must name one.
     """
-    hint = own_only(pairs, "--shadow")
-    pairs = candidates(pairs, question.shadow)
-    if not pairs:
-        raise InconclusiveError(f"the shadow log holds no row of {question.model} that fits{hint}")
-    if len(pairs) > 1:
-        found = "; ".join(
-            f"--shadow {each.shadow} --champion {each.champion} "
-            f"({each.rows} rows, the last at {each.last_at:%Y-%m-%d %H:%M})"
-            for each in pairs
-        )
-        raise InvalidInputError.of(
-            "pair", read=f"{len(pairs)} pairs of versions that fit", accepted=f"one of {found}"
-        )
-    return pairs[0]
-
-
-def question_parameters(question: Question) -> dict[str, object]:
-    """Return the parameters of queries over the rows in question."""
-    return {
-        "model": question.model,
-        "shadow": question.shadow,
-        "champion": question.champion,
-        "since": question.since,
-        "until": question.until,
-    }
+    return the_only(
+        pairs,
+        question.shadow,
+        option="--shadow",
+        field="pair",
+        members="versions",
+        absent=f"the shadow log holds no row of {question.model} that fits",
+    )

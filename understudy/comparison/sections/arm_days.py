@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from understudy.comparison.evidence.arm_rows import AssignedRows
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.arm_measures import (
@@ -31,13 +29,10 @@ class DayOfArms:
 
 def days_of_arms(rows: AssignedRows, plan: Plan) -> tuple[DayOfArms, ...]:
     """Return the days that have rows, in their order; none if it is one: that is the comparison."""
-    days = np.unique(rows.day)
-    if days.size < 2:  # noqa: PLR2004 - nothing to compare, and a copy of all rows
-        return ()
-    return tuple(_day(int(day), rows.where(rows.day == day), plan) for day in days)
+    return tuple(_day(day, part, plan) for day, part in rows.by_day())
 
 
-def _day(day: int, rows: AssignedRows, plan: Plan) -> DayOfArms:
+def _day(day: str, rows: AssignedRows, plan: Plan) -> DayOfArms:
     threshold, centre = plan.threshold, centre_of(rows.score)
     columns: dict[str, Column] = {"score": lambda part: rows.score[part] - centre}
     asked = [Asked("score", per("score"), centre=centre)]
@@ -47,7 +42,7 @@ def _day(day: int, rows: AssignedRows, plan: Plan) -> DayOfArms:
     found = measured(rows, columns, asked, confidence=plan.confidence).measures
     labelled = rows.labelled()
     return DayOfArms(
-        day=str(np.datetime64(day, "D")),
+        day=day,
         rows=rows.score.size,
         score=found["score"],
         positive_share=found.get("alarm"),

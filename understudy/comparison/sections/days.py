@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from understudy.comparison.evidence.rows import PairedRows
 from understudy.comparison.plan import Plan
 from understudy.comparison.sections.decisions import flips_at
@@ -40,19 +38,16 @@ class DayOfPairs:
 
 def days_of(rows: PairedRows, plan: Plan) -> tuple[DayOfPairs, ...]:
     """Return the days that have pairs, in their order; none if it is one: that is the comparison."""
-    days = np.unique(rows.day)
-    if days.size < 2:  # noqa: PLR2004 - nothing to compare, and a copy of all rows
-        return ()
-    return tuple(_day(int(day), rows.where(rows.day == day), plan) for day in days)
+    return tuple(_day(day, part, plan) for day, part in rows.by_day())
 
 
-def _day(day: int, rows: PairedRows, plan: Plan) -> DayOfPairs:
+def _day(day: str, rows: PairedRows, plan: Plan) -> DayOfPairs:
     units, confidence = units_of(rows.unit), plan.confidence
     sums = units.sums(lambda part: (rows.shadow[part] - rows.champion[part],))
     estimate = jackknife(sums, mean_of(1))
     labelled = rows.labelled()
     return DayOfPairs(
-        day=str(np.datetime64(day, "D")),
+        day=day,
         pairs=rows.champion.size,
         difference=number_of(estimate, interval_of(estimate, confidence=confidence)),
         flips=None if plan.threshold is None else flips_at(plan.threshold, rows, plan),
