@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from registry.store.artifact_objects import sync_directory
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.provenance.signing_keys import TrustedKeys
+from understudy.runtime.synced_folder import sync_folder
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def whole_file(path: Path, mode: int) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager

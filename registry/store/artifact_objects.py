@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from understudy.domain.errors import UnavailableError
+from understudy.runtime.synced_folder import sync_folder
 
 PIECE_BYTES = 1 << 20
 STORE = "artifact store"  # in errors
@@ -110,7 +111,7 @@ class FolderObjects:
 
     def settle(self, digest: str) -> None:
         with translated():
-            sync_directory(self.path_of(digest).parent)
+            sync_folder(self.path_of(digest).parent)
 
     def lend(self, digest: str, path: Path) -> None:
         with translated():
@@ -119,15 +120,6 @@ class FolderObjects:
     def remove(self, digest: str) -> None:
         with translated():
             self.path_of(digest).unlink(missing_ok=True)
-
-
-def sync_directory(directory: Path) -> None:
-    """Put the names in a directory on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -23,9 +23,9 @@ from understudy.logs.replaced_files import (
     finish_replacements,
     metadata_of,
     only_upkeep,
-    sync_folder,
 )
 from understudy.logs.schema import LogKind
+from understudy.runtime.synced_folder import sync_folder
 
 _MOST_BYTES = 64 << 20  # as of the files that writers finish
 _MOST_ROWS = 1_000_000

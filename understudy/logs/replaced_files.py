@@ -54,22 +54,28 @@ def only_upkeep(root: Path) -> Iterator[None]:
         RefusedError: another process does.
         OSError: the directory cannot be written.
     """
-    path = root / "writers" / _LOCK
+    with locked(root, _LOCK) as is_only:
+        if not is_only:
+            raise RefusedError(f"another process removes or merges files of {root}")
+        yield
+
+
+@contextmanager
+def locked(root: Path, name: str) -> Iterator[bool]:
+    """Yield whether no other process has the lock of that name; none gets it while the block runs.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    path = root / "writers" / name
     access_of(root).make_folder(path.parent)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise RefusedError(f"another process removes or merges files of {root}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(lock)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put renames in `folder` on the disk, before what they replace is removed."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

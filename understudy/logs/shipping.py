@@ -6,47 +6,33 @@ A file's key is its path below the log directory, so that sending it again after
 is remembered on disk: a new process compares the files with what the store lists.
 """
 
-import fcntl
 import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from understudy.domain.errors import RefusedError, UnavailableError, UnderstudyError
 from understudy.domain.merged_files import REPLACES_KEY, replaced_files
-from understudy.logs.access import access_of
 from understudy.logs.decisions.shipping import ShippedFile, ShippingPolicy, removable
 from understudy.logs.finished_files import EVERYTHING, finished_files, model_of
 from understudy.logs.local_bytes import bytes_below
 from understudy.logs.readable_files import readable_files
 from understudy.logs.removed_rows import NUMBER_COLUMNS, numbers_of
-from understudy.logs.replaced_files import finish_replacements, metadata_of, only_upkeep
+from understudy.logs.replaced_files import finish_replacements, locked, metadata_of, only_upkeep
 from understudy.logs.schema import LogKind
 from understudy.logs.shipping_report import ShippingReport
 from understudy.logs.statements import shared_statements, state_shipped
+from understudy.runtime.file_state import FileState
 from understudy.runtime.object_store import ObjectStore, StoredObject
 
 _LOCK = "shipping.lock"
 _MERGED = "-merged-"  # in the names of files by `logs compact`
-
-
-class _State(NamedTuple):
-    """The state of a local file; another one means other bytes."""
-
-    inode: int
-    size_bytes: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> "_State":
-        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @dataclass(slots=True)
@@ -56,7 +42,7 @@ class Shipper:
     root: Path
     store: ObjectStore
     policy: ShippingPolicy
-    _shipped: dict[str, _State] = field(default_factory=dict)
+    _shipped: dict[str, FileState] = field(default_factory=dict)
     report: ShippingReport = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,12 +85,12 @@ class Shipper:
             trouble=trouble,
         )
 
-    def _local(self) -> Iterator[tuple[str, _State]]:
+    def _local(self) -> Iterator[tuple[str, FileState]]:
         base = self.root.resolve()
         files = [path for kind in LogKind for path in finished_files(self.root, kind)]
         for path in [*files, *shared_statements(base)]:
             try:
-                yield path.relative_to(base).as_posix(), _State.of(path.stat())
+                yield path.relative_to(base).as_posix(), FileState.of(path.stat())
             except FileNotFoundError:
                 continue  # merged or erased since the listing
 
@@ -128,7 +114,7 @@ class Shipper:
 
     def _send_one(self, key: str, stored: StoredObject | None) -> None:
         with (self.root / key).open("rb") as file:
-            state = _State.of(os.fstat(file.fileno()))
+            state = FileState.of(os.fstat(file.fileno()))
             content = file.read()
         if stored is None or not self._is_same(stored, content):
             e_tag = self.store.put(key, content)
@@ -199,29 +185,17 @@ class Shipper:
     def _is_unchanged(self, path: Path) -> bool:
         """Return whether the store has the file as it is now, and not as it was before an erasure."""
         try:
-            return _State.of(path.stat()) == self._shipped.get(
+            return FileState.of(path.stat()) == self._shipped.get(
                 path.relative_to(self.root).as_posix()
             )
         except FileNotFoundError:
             return False
 
 
-@contextmanager
-def only_shipper(root: Path) -> Iterator[bool]:
+def only_shipper(root: Path) -> AbstractContextManager[bool]:
     """Yield whether no other process ships the files below `root`; none begins while the block runs.
 
     Raises:
         OSError: the directory cannot be written.
     """
-    path = root / "writers" / _LOCK
-    access_of(root).make_folder(path.parent)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(lock)
+    return locked(root, _LOCK)

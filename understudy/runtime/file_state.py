@@ -1,7 +1,9 @@
 """The state of a file, by which a reader knows that its content may have changed."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,10 @@ class FileState:
     size_bytes: int
     changed_ns: int  # since 1970
 
+    @classmethod
+    def of(cls, found: os.stat_result) -> Self:
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
+
 
 def state_of(path: Path) -> FileState | None:
     """Return the state of the file; None if it cannot be found."""
@@ -19,4 +25,4 @@ def state_of(path: Path) -> FileState | None:
         found = path.stat()
     except OSError:
         return None
-    return FileState(found.st_ino, found.st_size, found.st_mtime_ns)
+    return FileState.of(found)
