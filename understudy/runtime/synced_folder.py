@@ -1,4 +1,4 @@
-"""Folders whose entries are on the disk."""
+"""The disk has the names in a folder only after a sync of the folder itself."""
 
 import os
 from pathlib import Path
