@@ -6,7 +6,7 @@ Changes run one after the other, and each is published before the next one begin
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -111,8 +111,20 @@ class LiveState:
             raise failure
 
     async def run(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run blocking `work` in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        """Run blocking `work` in a worker thread.
+
+        If the caller is cancelled, work that has not begun never does, and work that has is waited
+        for: until then, what it uses must stay open, and a seat for it stays taken.
+        """
+        begun = self._executor.submit(work)
+        ended = asyncio.wrap_future(begun)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            while not (begun.cancel() or ended.done()):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([ended])
+            raise
 
     async def change(
         self, work: Callable[[], ResultT], *, models: Collection[str] | None

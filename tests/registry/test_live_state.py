@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -94,6 +95,33 @@ async def test_a_change_is_published_even_if_its_caller_disconnects(seeded: Path
                         break
 
         assert live.deployments("fraud")[0].champion == 1
+
+
+async def test_a_cancelled_caller_waits_for_work_that_has_begun_and_skips_what_has_not(
+    seeded: Path,
+) -> None:
+    async with live_over(seeded) as (live, _):
+        begun, may_end = threading.Semaphore(0), threading.Event()
+        ended: list[int] = []
+
+        def work(number: int) -> None:
+            begun.release()
+            assert may_end.wait(LIMIT_S)
+            ended.append(number)
+
+        callers = [asyncio.ensure_future(live.run(partial(work, each))) for each in range(3)]
+        for _ in range(2):  # as many as there are threads
+            assert await asyncio.to_thread(begun.acquire, timeout=LIMIT_S)
+        for _ in range(2):  # a second time, as when a server ends
+            for caller in callers:
+                caller.cancel()
+            await asyncio.wait(callers[2:])
+            assert [each.done() for each in callers] == [False, False, True]
+        may_end.set()
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+
+        assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
+        assert sorted(ended) == [0, 1]
 
 
 async def test_a_failed_change_reaches_its_caller_without_affecting_others(seeded: Path) -> None:
