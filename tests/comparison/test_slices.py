@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from stack.__main__ import app
-from tests.logs.builders import outcome_batch, score_batch, shadow_batch
+from tests.logs.builders import AT_US, outcome_batch, score_batch, shadow_batch
 from understudy.comparison.decisions.slicing import (
     ABSENT,
     MOST_VALUES,
@@ -92,6 +92,28 @@ def test_a_column_of_the_log_is_a_slice(log_dir: Path) -> None:
     assert code == exit_codes.OK
     (line,) = [each for each in shown.splitlines() if "WORSE" in each and "level" in each]
     assert f" {ROWS // 4} " in line
+
+
+@pytest.mark.parametrize("apart_us", [-3_000_000, 3_000_000])
+def test_of_several_answers_to_a_request_the_nearest_in_time_tells_its_slice(
+    tmp_path: Path, apart_us: int
+) -> None:
+    scores = np.linspace(0.1, 0.9, 40)
+    shadows = list(scores + np.tile([0.01, 0.02, 0.0, -0.01], 10))
+    with LogWriter(tmp_path) as writer:
+        for at_us, level in ((AT_US + apart_us, 1), (AT_US, 0)):
+            levels = np.full(40, level, np.uint8)
+            assert writer.offer(score_batch(40, scores=scores, levels=levels, width=0, at_us=at_us))
+        assert writer.offer(shadow_batch(list(scores), shadows))
+        assert writer.offer(shadow_batch(list(scores), shadows, first=100, at_us=AT_US + apart_us))
+        levels = np.full(40, 2, np.uint8)
+        assert writer.offer(score_batch(40, scores=scores, levels=levels, width=0, first=100))
+
+    code, shown, err = run(tmp_path, "--slice", "level", "--output", "json")
+
+    assert code == exit_codes.OK, err
+    found = json.loads(shown)["slices"]["declared"]["findings"]
+    assert {each["value"]: each["rows"] for each in found} == {"0": 40, "2": 40}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from understudy.comparison.evidence.arm_rows import (
     Step,
 )
 from understudy.comparison.evidence.engine import Engine
-from understudy.comparison.evidence.ordered_rows import DAY, UNIT, read_ordered
+from understudy.comparison.evidence.ordered_rows import BY_UNIT, DAY, IN_RANGE, UNIT, read_ordered
 from understudy.comparison.evidence.rows import OutcomeCensus, Question
 from understudy.comparison.evidence.uses import (
     ASKED,
@@ -43,7 +43,8 @@ def read_arms(engine: Engine, question: Question, pair: ArmPair) -> ArmEvidence:
     census = _census(engine)
     first_seen = [StepOfUnits(**row) for row in engine.rows(_FIRST_SEEN)]
     champion, challenger = census.get(False, NO_ROWS), census.get(True, NO_ROWS)
-    rows = read_ordered(engine, _ROWS, champion.rows + challenger.rows, _COLUMNS)
+    count = champion.rows + challenger.rows
+    rows = read_ordered(engine, _ROWS, "(FROM assigned WHERE usable)", count, _COLUMNS)
     return ArmEvidence(
         champion=champion,
         challenger=challenger,
@@ -144,7 +145,7 @@ _COLUMNS = {
 _ROWS = f"""
     SELECT is_challenger, assigned_bp::USMALLINT AS assigned_bp, score,
            coalesce(label, 'nan'::DOUBLE) AS label, level, total_us, {DAY}, {UNIT}
-    FROM assigned WHERE usable ORDER BY unit, id, use, candidate
+    FROM assigned WHERE usable AND {IN_RANGE} {BY_UNIT}
 """  # noqa: S608 - as above
 
 QUERIES = {

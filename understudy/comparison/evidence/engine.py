@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-MEMORY_LIMIT = "360MiB"
+MEMORY_LIMIT = "300MiB"
 """Of the engine. With the columns of 10 million rows, and the statistics, below 1 GiB in all."""
 
 

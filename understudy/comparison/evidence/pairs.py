@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.comparison.evidence.engine import Engine
-from understudy.comparison.evidence.ordered_rows import DAY, UNIT, arrays_of, read_ordered
+from understudy.comparison.evidence.ordered_rows import (
+    BY_UNIT,
+    DAY,
+    IN_RANGE,
+    UNIT,
+    arrays_of,
+    read_ordered,
+)
 from understudy.comparison.evidence.rows import (
     Evidence,
     Latency,
@@ -67,6 +74,7 @@ def _sent_rows(engine: Engine) -> tuple[PairedRows, NDArray[np.bool_]]:
     found = read_ordered(
         engine,
         _SENT,
+        _SENT_KEYS,
         count,
         {
             "champion": np.float64,
@@ -127,7 +135,8 @@ _LOST = f"""
     GROUP BY id, use, candidate, unit
 """  # noqa: S608 - as above
 
-_SENT_COUNT = "SELECT (SELECT count(*) FROM paired) + (SELECT count(*) FROM lost) AS rows"
+_SENT_KEYS = "(SELECT unit, id FROM paired UNION ALL SELECT unit, id FROM lost)"
+_SENT_COUNT = f"SELECT count(*) AS rows FROM {_SENT_KEYS}"  # noqa: S608 - as above
 
 _SENT = f"""
     WITH sent AS (
@@ -138,7 +147,7 @@ _SENT = f"""
     SELECT champion, coalesce(shadow, 'nan'::DOUBLE) AS shadow,
            coalesce(label, 'nan'::DOUBLE) AS label,
            {DAY}, is_lost, {UNIT}
-    FROM sent ORDER BY unit, id, use, candidate
+    FROM sent WHERE {IN_RANGE} {BY_UNIT}
 """  # noqa: S608 - as above
 
 _ROW_CENSUS = f"""

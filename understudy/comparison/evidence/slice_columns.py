@@ -20,6 +20,7 @@ from understudy.comparison.decisions.slicing import (
     places_of,
 )
 from understudy.comparison.evidence.engine import Engine
+from understudy.comparison.evidence.ordered_rows import BY_UNIT, IN_RANGE, ordered_batches
 from understudy.comparison.evidence.uses import ID, KEYS
 from understudy.domain.errors import Fault, InvalidInputError, UnavailableError
 from understudy.features.loading.source_files import open_chunks
@@ -68,6 +69,10 @@ def read_slice_columns(
     if of_log:
         chosen = ", ".join(f"{OF_LOG[name]} AS c{place}" for place, name in enumerate(of_log))
         engine.keep("sliced", _FROM_LOG.replace("COLUMNS", chosen), {"model": model})
+        if engine.rows(_COUNT)[0]["rows"] > rows:
+            places = ", ".join(f"c{place}" for place in range(len(of_log)))
+            engine.keep("of_nearest", _OF_NEAREST.replace("COLUMNS", places), {})
+            engine.keep("sliced", "FROM of_nearest", {})
         columns |= zip(of_log, _codes(engine, len(of_log), rows), strict=True)
     if of_file and file is not None:
         _keep_file(engine, file, of_file)
@@ -87,7 +92,7 @@ def _codes(engine: Engine, columns: int, rows: int) -> list[Codes]:
     )
     found = [np.empty(rows, np.int8) for _ in cuts]
     start = 0
-    for batch in engine.batches(_IN_ORDER.replace("COLUMNS", asked)):
+    for batch in ordered_batches(engine, _IN_ORDER.replace("COLUMNS", asked), "sliced", rows):
         for place, cut in enumerate(cuts):
             values = batch.column(place)
             if isinstance(cut, ByPart):
@@ -162,24 +167,25 @@ _VALUES = f"""
     SELECT coalesce(COLUMN::VARCHAR, '{ABSENT}') AS value, count(*) AS rows
     FROM sliced GROUP BY ALL ORDER BY rows DESC, value LIMIT {MOST_VALUES}
 """  # noqa: S608 - as above
-_IN_ORDER = "SELECT COLUMNS FROM sliced ORDER BY unit, id, use, candidate"
+_IN_ORDER = f"SELECT COLUMNS FROM sliced WHERE {IN_RANGE} {BY_UNIT}"  # noqa: S608 - as above
 
-# Of several answers to a request the one nearest in time is the row's own.
 _FROM_LOG = f"""
-    WITH answers AS (SELECT {KEYS}, at_utc, COLUMNS FROM score WHERE model = $model),
-    own AS (
-        SELECT paired.id, use, paired.candidate, paired.unit,
-               answers.* EXCLUDE (id, candidate, unit, at_utc),
-               row_number() OVER (
-                   PARTITION BY paired.id, use, paired.candidate, paired.unit
-                   ORDER BY abs(epoch_us(answers.at_utc) - epoch_us(paired.at_utc))
-               ) AS place
-        FROM paired JOIN answers USING (id, unit, candidate)
+    WITH answers AS (
+        SELECT {KEYS}, at_utc AS answered_at_utc, COLUMNS FROM score WHERE model = $model
     )
-    SELECT paired.id, use, paired.candidate, paired.unit,
-           own.* EXCLUDE (id, use, candidate, unit, place)
-    FROM paired LEFT JOIN (FROM own WHERE place = 1) AS own USING (id, use, candidate, unit)
+    SELECT paired.id, use, candidate, unit,
+           epoch_us(answered_at_utc) - epoch_us(paired.at_utc) AS later_us,
+           answers.* EXCLUDE (id, candidate, unit, answered_at_utc)
+    FROM paired LEFT JOIN answers USING (id, unit, candidate)
 """  # noqa: S608 - as above
+_COUNT = "SELECT count(*) AS rows FROM sliced"
+# Of several answers to a request the one nearest in time is the row's own.
+_OF_NEAREST = """
+    SELECT * FROM sliced
+    QUALIFY row_number() OVER (
+        PARTITION BY id, use, candidate, unit ORDER BY abs(later_us), later_us, COLUMNS
+    ) = 1
+"""
 
 _FROM_FILE = """
     SELECT paired.id, use, candidate, unit, given_slices.* EXCLUDE (id)
@@ -188,6 +194,7 @@ _FROM_FILE = """
 
 QUERIES = {
     "slices by the score log": _FROM_LOG,
+    "the answer nearest to a row": _OF_NEAREST,
     "slices by a file": _FROM_FILE,
     "values of a slice": _VALUES,
     "parts of numbers": _QUANTILES,
