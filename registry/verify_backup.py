@@ -8,10 +8,8 @@ from registry.backup_archive import MANIFEST, TABLES, ArchiveReader
 from registry.decisions.backup_manifest import BackupManifest
 from registry.export import lines_of, tables_from_lines
 from registry.store import schema
-from registry.verify_registry import VerifiedTables, verify_tables
+from registry.verify_registry import VerifiedTables, first_faults, verify_tables
 from understudy.domain.errors import CorruptedError, InvalidInputError, RefusedError
-
-_FAULTS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,10 @@ def verified_tables(reader: ArchiveReader) -> VerifiedBackup:
     """
     manifest = reader.manifest
     if manifest.schema != schema.SCHEMA_VERSION:
+        then = ", then upgrade its database" if manifest.schema < schema.SCHEMA_VERSION else ""
         raise RefusedError(
             f"the backup has schema {manifest.schema}; this registry reads schema "
-            f"{schema.SCHEMA_VERSION}: restore it with the release that made it"
+            f"{schema.SCHEMA_VERSION}: restore it with the release that made it{then}"
         )
     text = bytearray()
     reader.copy_tables(text.extend)
@@ -59,11 +58,7 @@ def verified_tables(reader: ArchiveReader) -> VerifiedBackup:
         raise CorruptedError(f"{TABLES} of the backup: {error}") from error
     found = verify_tables(lambda table: rows[table])
     if found.faults:
-        more = len(found.faults) - _FAULTS_NAMED
-        listed = "; ".join(found.faults[:_FAULTS_NAMED]) + (
-            f"; and {more} more" if more > 0 else ""
-        )
-        raise CorruptedError(f"{TABLES} of the backup: {listed}")
+        raise CorruptedError(f"{TABLES} of the backup: {first_faults(found.faults)}")
     _check_manifest(manifest, rows, found)
     return VerifiedBackup(manifest, rows, len(found.versions), found.revisions)
 

@@ -35,6 +35,7 @@ from understudy.domain.versions import VersionRef, artifact_digest
 
 Tables = Callable[[str], Iterable[Mapping[str, Any]]]  # the rows of a table, by its name
 Pace = Callable[[Iterable[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
+_FAULTS_NAMED = 5
 UNREADABLE = (
     ValueError,
     KeyError,
@@ -86,13 +87,23 @@ def verify_database(connection: Connection, *, pace: Pace = lambda rows: rows) -
         pace: hands on the rows of a table, perhaps slowly.
     """
     found = verify_tables(lambda table: pace(raw_rows(connection, table)))
-    altered = [f"{each} is not that of the schema" for each in altered_objects(connection)]
-    return replace(found, faults=(*found.faults, *altered))
+    return replace(found, faults=(*found.faults, *schema_faults(connection)))
+
+
+def schema_faults(connection: Connection) -> list[str]:
+    """Return a fault for each table and trigger that is missing, altered or added."""
+    return [f"{each} is not that of the schema" for each in altered_objects(connection)]
 
 
 def verify_tables(tables: Tables) -> VerifiedTables:
     """Verify the chain of the log, and all other tables against it."""
     return _Judge(tables).verified()
+
+
+def first_faults(faults: Sequence[str]) -> str:
+    """Return the first faults, and the number of the others, as one text."""
+    more = [f"and {len(faults) - _FAULTS_NAMED} more"] if len(faults) > _FAULTS_NAMED else []
+    return "; ".join([*faults[:_FAULTS_NAMED], *more])
 
 
 def verify_artifacts(

@@ -14,6 +14,7 @@ from registry.cli import (
     block_commands,
     bundle_commands,
     contract_commands,
+    database_commands,
     declaration_commands,
     deployment_commands,
     explain_command,
@@ -174,6 +175,7 @@ app.add_typer(deployment_commands.app)
 app.add_typer(declaration_commands.app)
 app.add_typer(backup_command.app)
 app.add_typer(restore_command.app)
+app.add_typer(database_commands.app, name="database")
 app.add_typer(rollback_command.app)
 app.add_typer(contract_commands.app)
 app.add_typer(block_commands.app)

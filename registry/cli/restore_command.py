@@ -9,11 +9,11 @@ import typer
 from registry.cli.await_effect import looking_at
 from registry.cli.make_change import report_effect
 from registry.cli.named_files import existing_file
+from registry.cli.offline_author import author_of
 from registry.cli.options import Actor, DryRun, OnBehalfOf, Reason, Registry, Wait
 from registry.cli.output import print_restore
 from registry.decisions.effect import AwaitedState
 from understudy.control.client import DEFAULT_REGISTRY, RegistryClient
-from understudy.control.identity import default_actor
 from understudy.control.wire_values import GREATEST_NUMBER
 from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.registry.v1 import registry_pb2 as pb
@@ -160,25 +160,17 @@ def _restore_backup(
 def _asked(
     request: pb.RestoreRegistryRequest, actor: str | None, on_behalf_of: str | None
 ) -> "BackupRestore":
-    from registry.decisions.actors import Actor as Author  # noqa: PLC0415 - others start faster
-    from registry.decisions.succession import RestoreRequest  # noqa: PLC0415 - as above
+    from registry.decisions.succession import RestoreRequest  # noqa: PLC0415 - others start faster
     from registry.restore_backup import BackupRestore  # noqa: PLC0415 - as above
-    from registry.server.callers import checked_name_of, checked_reason  # noqa: PLC0415 - as above
+    from registry.server.callers import checked_name_of  # noqa: PLC0415 - as above
 
-    author = Author(
-        checked_name_of(default_actor() if actor is None else actor, "--actor"),
-        on_behalf_of=""
-        if on_behalf_of is None
-        else checked_name_of(on_behalf_of, "--on-behalf-of"),
-    )
+    author, reason = author_of(actor, on_behalf_of, request.reason)
     successor_of = (
         checked_name_of(request.successor_of, "--successor-of") if request.successor_of else ""
     )
     ends = tuple(dict.fromkeys(request.ends))
     return BackupRestore(
-        RestoreRequest(successor_of, request.revisions_above, ends),
-        author,
-        checked_reason(request.reason, "--reason"),
+        RestoreRequest(successor_of, request.revisions_above, ends), author, reason
     )
 
 

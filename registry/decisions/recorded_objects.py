@@ -185,7 +185,7 @@ def recorded_by(row: AuditRow) -> Recorded | None:
         ValueError, KeyError, TypeError, AttributeError: the row does not have the registry's form, or
             the digest that it carries is not that of its own content.
     """
-    if row.action in {Action.DRILL, Action.FORGET_HOST}:
+    if row.action in {Action.DRILL, Action.FORGET_HOST, Action.UPGRADE}:
         return None
     details, act = json.loads(row.details_json), Act(row.actor, row.at_ns)
     found = _recorded(row, details, act)

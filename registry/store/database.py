@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from registry.store import lineage, schema
 from registry.store.dialects import dialect_of
 from registry.store.ports import Dialect
-from registry.store.postgresql import PostgresqlPlace, postgresql_engine
+from registry.store.postgresql import UPGRADING, PostgresqlPlace, postgresql_engine
 from registry.store.sqlite import sqlite_engine
-from understudy.domain.errors import RefusedError, UnavailableError
+from understudy.domain.errors import InvalidInputError, RefusedError, UnavailableError
 
 _DEPENDENCY = "registry database"
 ResultT = TypeVar("ResultT")
@@ -94,6 +95,53 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def existing(place: Path | PostgresqlPlace) -> Iterator[Engine]:
+    """Open a registry's database of any schema, to upgrade it; nothing is created.
+
+    Raises:
+        InvalidInputError: no registry has written a database there.
+        UnavailableError: it cannot be opened, or is not a database.
+    """
+    if isinstance(place, Path):
+        if not place.exists():
+            raise _no_database(str(place))
+        engine = _engine_of(place)
+    else:
+        engine = _engine_of(replace(place, application=UPGRADING))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def found_schema(connection: Connection) -> int:
+    """Return the number of the database's schema.
+
+    Raises:
+        InvalidInputError: no registry has written the database.
+    """
+    is_there = inspect(connection).has_table(schema.settings.name)
+    found = _schema_number(connection) if is_there else None
+    if found is None:
+        raise _no_database("a database without tables of a registry")
+    return found
+
+
+@contextmanager
+def upgrading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that may change the schema; it holds the write lock from start to end.
+
+    Raises:
+        RefusedError: a registry serves from the database.
+    """
+    dialect = dialect_of(engine)
+    with _begun(engine, dialect.begin_upgrading) as connection:
+        dialect.require_alone(connection)
+        yield connection
+        dialect.finish_writing(connection, changes_state=True)
+
+
+@contextmanager
 def owning_files(engine: Engine) -> Iterator[None]:
     """Let no other registry over the database store or collect artifact files meanwhile."""
     with _begun(engine, dialect_of(engine).begin_owning_files):
@@ -129,6 +177,10 @@ def _engine_of(place: Path | PostgresqlPlace) -> Engine:
     return engine
 
 
+def _no_database(read: str) -> InvalidInputError:
+    return InvalidInputError.of("database", read=read, accepted="one that a registry has written")
+
+
 def _require_no_tables(connection: Connection) -> None:
     if found := sorted({*inspect(connection).get_table_names()} & schema.metadata.tables.keys()):
         raise RefusedError(
@@ -137,20 +189,20 @@ def _require_no_tables(connection: Connection) -> None:
 
 
 def _check_schema_version(connection: Connection) -> None:
-    table = schema.settings
-    found = connection.execute(
-        select(table.c.value).where(table.c.name == "schema_version")
-    ).scalar_one_or_none()
+    found = _schema_number(connection)
     if found is None:
         connection.execute(
-            table.insert().values(name="schema_version", value=schema.SCHEMA_VERSION)
+            schema.settings.insert().values(name="schema_version", value=schema.SCHEMA_VERSION)
         )
-    elif found != schema.SCHEMA_VERSION:
-        writer = "a newer registry" if found > schema.SCHEMA_VERSION else "an earlier build"
-        raise RefusedError(
-            f"the database has schema {found}, of {writer}; "
-            f"this registry reads schema {schema.SCHEMA_VERSION}, and carries no other forward"
-        )
+    elif (refusal := schema.SCHEMAS.refusal_to_serve(found)) is not None:
+        raise RefusedError(refusal)
+
+
+def _schema_number(connection: Connection) -> int | None:
+    table = schema.settings
+    return connection.execute(
+        select(table.c.value).where(table.c.name == "schema_version")
+    ).scalar_one_or_none()
 
 
 def _send_begin(connection: Connection) -> None:

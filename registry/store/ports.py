@@ -32,6 +32,19 @@ class Dialect(Protocol):
         """The statements that begin a transaction which keeps other processes from the stored files."""
         ...
 
+    @property
+    def begin_upgrading(self) -> str:
+        """The statements that begin a transaction which writes, and may last."""
+        ...
+
+    def require_alone(self, connection: Connection) -> None:
+        """Return if no other process serves from the database.
+
+        Raises:
+            RefusedError: one is connected.
+        """
+        ...
+
     def create_missing(self, connection: Connection) -> None:
         """Create the tables that are missing, with the triggers that refuse changes of their rows."""
         ...

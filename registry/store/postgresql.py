@@ -26,11 +26,16 @@ from understudy.domain.errors import RefusedError, UnavailableError
 if TYPE_CHECKING:
     import psycopg
 
+SERVING, UPGRADING = "understudy-registry", "understudy-registry-upgrade"  # names of applications
 _CONNECT_TIMEOUT_S = 5
 _LOST_PEER_MS = 10_000  # after which an unanswered packet ends a connection
 _WRITE_LOCK, _FILES_LOCK = 0x756E64657273, 0x756E64657274  # keys of advisory locks
 _WAIT_FOR_LOCK_S = 5
 _COUNT_CHANGE = f"UPDATE {shared_state.name} SET changes = changes + 1; "  # noqa: S608 - our table
+_REGISTRIES = (
+    "SELECT coalesce(host(client_addr), 'a local socket') FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = %s"
+)
 _LONGEST_PAUSE_S = 30  # of a writer within its transaction: one that was suspended frees the lock
 
 
@@ -40,11 +45,12 @@ class PostgresqlPlace:
 
     conninfo: str  # a URL or key=value pairs, without a password
     password: str | None = field(default=None, repr=False)  # None: libpq's files, or none
+    application: str = SERVING  # by which others see its connections
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of a connection beside the URL."""
         given: dict[str, Any] = {
-            "application_name": "understudy-registry",
+            "application_name": self.application,
             "client_encoding": "UTF8",
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "tcp_user_timeout": _LOST_PEER_MS,
@@ -121,6 +127,21 @@ class Postgresql:
         "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
         f"SELECT pg_advisory_xact_lock({_FILES_LOCK})"
     )
+    begin_upgrading = f"{begin_writing}; SET LOCAL idle_in_transaction_session_timeout = 0"
+
+    def require_alone(self, connection: Connection) -> None:
+        """Return if no registry of any build is connected.
+
+        Raises:
+            RefusedError: one is.
+        """
+        addresses = connection.exec_driver_sql(_REGISTRIES, (SERVING,)).scalars().all()
+        if addresses:
+            listed = ", ".join(sorted({*addresses}))
+            raise RefusedError(
+                f"registries have {len(addresses)} connections to the database, from {listed}; "
+                "accepted: none, so that no other registry meets a schema that it does not know"
+            )
 
     def create_missing(self, connection: Connection) -> None:
         """Create the tables, those of several instances too.

@@ -17,7 +17,10 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 7
+from registry.decisions.schema_range import SchemaRange
+
+SCHEMA_VERSION = 7  # `migrations` leads here, from the earliest on
+SCHEMAS = SchemaRange(earliest=6, latest=SCHEMA_VERSION)
 
 # In SQLite an integer has 64 bits by any name.
 _NUMBER = Integer().with_variant(BigInteger(), "postgresql")

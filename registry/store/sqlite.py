@@ -1,7 +1,9 @@
 """SQLite as the registry's database: one process per file, in WAL mode, one writer at a time."""
 
+import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
 from registry.store.ports import Named
 from registry.store.schema import WRITTEN_ONCE, metadata
+from understudy.domain.errors import UnavailableError
+from understudy.runtime.synced_folder import sync_folder
 
 _BUSY_TIMEOUT_MS = 5_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -32,6 +36,10 @@ class Sqlite:
     begin_reading = "BEGIN"
     begin_writing = "BEGIN IMMEDIATE"
     begin_owning_files = "BEGIN"  # no other process has them
+    begin_upgrading = begin_writing
+
+    def require_alone(self, connection: Connection) -> None:
+        """Return: the lock of the directory keeps other processes away."""
 
     def create_missing(self, connection: Connection) -> None:
         metadata.create_all(connection)
@@ -73,6 +81,27 @@ class Sqlite:
 
     def is_fault_of_ours(self, error: DBAPIError) -> bool:
         return isinstance(error, IntegrityError | InterfaceError)
+
+
+def copy_database(connection: Connection, copy: Path) -> None:
+    """Copy the file to another, in place of an earlier copy: whole and on disk before it has its name.
+
+    Raises:
+        UnavailableError: it cannot be written.
+    """
+    driver: Any = connection.connection.driver_connection
+    part = copy.with_name(f".{copy.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part)) as target:
+            driver.backup(target)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(copy)
+        sync_folder(copy.parent)
+    except (OSError, sqlite3.Error) as error:
+        part.unlink(missing_ok=True)
+        raise UnavailableError(f"copy {copy}", str(error)) from error
 
 
 def _configure(connection: Any, _record: Any) -> None:

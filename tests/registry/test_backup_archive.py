@@ -1,6 +1,7 @@
 """The archive of a backup: what is written is read, and no byte changes without notice."""
 
 import tarfile
+from dataclasses import replace
 from hashlib import sha256
 from io import BytesIO
 
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from registry.backup_archive import MANIFEST, TABLES, ArchiveReader, archive_pieces, artifact_member
 from registry.decisions.backup_manifest import BackupManifest, Content, manifest_from_document
-from understudy.domain.errors import CorruptedError, InvalidInputError
+from registry.store.schema import SCHEMA_VERSION
+from registry.verify_backup import verify_backup
+from understudy.domain.errors import CorruptedError, InvalidInputError, RefusedError
 
 FILES = st.frozensets(st.binary(max_size=2_000), max_size=4)
 TABLE_BYTES = st.binary(max_size=2_000)
@@ -23,7 +26,7 @@ def content_of(data: bytes) -> Content:
 def manifest_of(tables: bytes, files: frozenset[bytes]) -> BackupManifest:
     artifacts = sorted((content_of(each) for each in files), key=lambda each: each.sha256)
     return BackupManifest(
-        schema=7,
+        schema=SCHEMA_VERSION,
         lineage="a-lineage",
         sequence=1 << 60,
         head="ab" * 32,
@@ -33,9 +36,9 @@ def manifest_of(tables: bytes, files: frozenset[bytes]) -> BackupManifest:
     )
 
 
-def archive_of(tables: bytes, files: frozenset[bytes]) -> bytes:
+def archive_of(tables: bytes, files: frozenset[bytes], schema: int = SCHEMA_VERSION) -> bytes:
     by_digest = {sha256(each).hexdigest(): each for each in files}
-    manifest = manifest_of(tables, files)
+    manifest = replace(manifest_of(tables, files), schema=schema)
     pieces = archive_pieces(manifest, BytesIO(tables), lambda digest: iter([by_digest[digest]]))
     return b"".join(pieces)
 
@@ -134,3 +137,19 @@ def test_a_manifest_is_read_as_it_was_written_and_refused_with_another_character
     odd = data.draw(st.characters(codec="ascii").filter(lambda each: each != text[place]))
     with pytest.raises(InvalidInputError, match="manifest"):
         manifest_from_document(text[:place] + odd + text[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("schema", "way"),
+    [
+        (SCHEMA_VERSION - 1, "the release that made it, then upgrade its database$"),
+        (SCHEMA_VERSION + 1, "the release that made it$"),
+    ],
+)
+def test_a_backup_with_another_schema_is_refused_with_the_way_to_restore_it(
+    schema: int, way: str
+) -> None:
+    archive = archive_of(b"rows of another schema", frozenset(), schema)
+
+    with pytest.raises(RefusedError, match=f"has schema {schema}; .* {way}"):
+        verify_backup(BytesIO(archive))

@@ -200,6 +200,7 @@ class Action(StrEnum):
     REJECT = "reject"
     VOID_VOTES = "void_votes"  # on a version that a block took out
     APPROVAL_POLICY = "approval_policy"  # the number of approvals that a model demands
+    UPGRADE = "upgrade"  # the registry's database, to the schema of a later build
 
 
 ACTIONS: dict[type[Change], Action] = {

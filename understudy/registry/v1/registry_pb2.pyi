@@ -262,6 +262,8 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     """A tag was given to a version."""
     ACTION_UNTAG: _Action.ValueType  # 31
     """A tag was removed."""
+    ACTION_UPGRADE: _Action.ValueType  # 32
+    """The registry's database was upgraded to the schema of a later build."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
     """Action of an operator. The digests of the audit log are computed over these names in lower case,
@@ -332,6 +334,8 @@ ACTION_TAG: Action.ValueType  # 30
 """A tag was given to a version."""
 ACTION_UNTAG: Action.ValueType  # 31
 """A tag was removed."""
+ACTION_UPGRADE: Action.ValueType  # 32
+"""The registry's database was upgraded to the schema of a later build."""
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 class _Proof:
