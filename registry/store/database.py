@@ -29,7 +29,7 @@ def open_database(place: Path | PostgresqlPlace) -> Engine:
     """
     engine = _engine_of(place)
     try:
-        with writing(engine) as connection:
+        with _opening(engine) as connection:
             dialect_of(connection).create_missing(connection)
             _check_schema_version(connection)
             lineage.begin(connection)
@@ -65,7 +65,7 @@ def fill_database(place: Path | PostgresqlPlace, fill: Callable[[Connection], Re
     """
     engine = _engine_of(place)
     try:
-        with writing(engine) as connection:
+        with _opening(engine) as connection:
             _require_no_tables(connection)
             dialect_of(connection).create_missing(connection)
             return fill(connection)
@@ -80,6 +80,9 @@ def writing(engine: Engine, *, changes_state: bool = True) -> Iterator[Connectio
     Args:
         engine: of the database.
         changes_state: False if watchers receive nothing new by it.
+
+    Raises:
+        UnavailableError: the database does not answer, or was upgraded since it was opened.
     """
     dialect = dialect_of(engine)
     with _begun(engine, dialect.begin_writing) as connection:
@@ -146,6 +149,14 @@ def owning_files(engine: Engine) -> Iterator[None]:
     """Let no other registry over the database store or collect artifact files meanwhile."""
     with _begun(engine, dialect_of(engine).begin_owning_files):
         yield
+
+
+@contextmanager
+def _opening(engine: Engine) -> Iterator[Connection]:
+    dialect = dialect_of(engine)
+    with _begun(engine, dialect.begin_opening) as connection:
+        yield connection
+        dialect.finish_writing(connection, changes_state=True)
 
 
 @contextmanager

@@ -24,7 +24,15 @@ class Dialect(Protocol):
 
     @property
     def begin_writing(self) -> str:
-        """The statements that begin a transaction which holds the write lock from start to end."""
+        """The statements that begin a transaction which holds the write lock from start to end.
+
+        They fail if the database was upgraded to another schema since it was opened.
+        """
+        ...
+
+    @property
+    def begin_opening(self) -> str:
+        """The same for a database of any schema, or without tables."""
         ...
 
     @property
@@ -34,7 +42,7 @@ class Dialect(Protocol):
 
     @property
     def begin_upgrading(self) -> str:
-        """The statements that begin a transaction which writes, and may last."""
+        """The same as for an opening, of a transaction that may last."""
         ...
 
     def require_alone(self, connection: Connection) -> None:

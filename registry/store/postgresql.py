@@ -19,7 +19,7 @@ from registry.store.postgresql_objects import (
     found_objects,
     triggers_of,
 )
-from registry.store.schema import WRITTEN_ONCE, metadata
+from registry.store.schema import SCHEMA_VERSION, WRITTEN_ONCE, metadata, settings
 from registry.store.shared_schema import CHANNEL, shared_metadata, shared_state
 from understudy.domain.errors import RefusedError, UnavailableError
 
@@ -32,6 +32,12 @@ _LOST_PEER_MS = 10_000  # after which an unanswered packet ends a connection
 _WRITE_LOCK, _FILES_LOCK = 0x756E64657273, 0x756E64657274  # keys of advisory locks
 _WAIT_FOR_LOCK_S = 5
 _COUNT_CHANGE = f"UPDATE {shared_state.name} SET changes = changes + 1; "  # noqa: S608 - our table
+# A registry that was cut off during an upgrade, and is back, writes nothing. No trip of its own.
+_EXPECT_SCHEMA = f"""DO $$ BEGIN
+  IF (SELECT value FROM {settings.name} WHERE name = 'schema_version') <> {SCHEMA_VERSION} THEN
+    RAISE EXCEPTION 'it was upgraded, and has schema {SCHEMA_VERSION} no longer';
+  END IF;
+END $$"""  # noqa: S608 - our table
 _REGISTRIES = (
     "SELECT coalesce(host(client_addr), 'a local socket') FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = %s"
@@ -117,17 +123,18 @@ class Postgresql:
 
     begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     # Not repeatable: its view would be older than the lock that it waits for.
-    begin_writing = (
+    begin_opening = (
         "BEGIN ISOLATION LEVEL READ COMMITTED; "
         f"SET LOCAL lock_timeout = '{_WAIT_FOR_LOCK_S}s'; "
         f"SET LOCAL idle_in_transaction_session_timeout = '{_LONGEST_PAUSE_S}s'; "
         f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
     )
+    begin_writing = f"{begin_opening}; {_EXPECT_SCHEMA}"
     begin_owning_files = (
         "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
         f"SELECT pg_advisory_xact_lock({_FILES_LOCK})"
     )
-    begin_upgrading = f"{begin_writing}; SET LOCAL idle_in_transaction_session_timeout = 0"
+    begin_upgrading = f"{begin_opening}; SET LOCAL idle_in_transaction_session_timeout = 0"
 
     def require_alone(self, connection: Connection) -> None:
         """Return if no registry of any build is connected.

@@ -36,7 +36,7 @@ class Sqlite:
     begin_reading = "BEGIN"
     begin_writing = "BEGIN IMMEDIATE"
     begin_owning_files = "BEGIN"  # no other process has them
-    begin_upgrading = begin_writing
+    begin_opening = begin_upgrading = begin_writing  # no other process upgrades an open file
 
     def require_alone(self, connection: Connection) -> None:
         """Return: the lock of the directory keeps other processes away."""

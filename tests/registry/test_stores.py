@@ -23,7 +23,7 @@ from registry.verify_registry import verify_database
 from tests.registry.postgresql import Server
 from understudy.domain.acting import ActingChampion
 from understudy.domain.deployments import Deployment
-from understudy.domain.errors import RefusedError
+from understudy.domain.errors import RefusedError, UnavailableError
 
 Place = Path | PostgresqlPlace
 LIMIT_S = 60.0
@@ -217,6 +217,21 @@ def test_a_database_of_another_schema_is_refused_and_left_alone(
     with reading(engine) as connection:
         assert dialect_of(engine).objects_of(connection) == before
         assert audit_log.last(connection)[0] == 1
+
+
+def test_a_registry_that_missed_an_upgrade_writes_nothing(postgresql: Server) -> None:
+    place = postgresql.new_database()
+    engine = open_database(place)
+    with writing(engine) as connection:
+        newer = update(schema.settings).where(schema.settings.c.name == "schema_version")
+        connection.execute(newer.values(value=schema.SCHEMA_VERSION + 1))
+
+    with pytest.raises(UnavailableError, match="was upgraded"), writing(engine) as connection:
+        audit_log.append(connection, drilled())
+
+    with reading(engine) as connection:
+        assert audit_log.last(connection)[0] == 0
+    engine.dispose()
 
 
 def test_another_opening_of_the_same_database_continues_it(place: Place, engine: Engine) -> None:

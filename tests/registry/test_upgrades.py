@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, update
+from sqlalchemy import Connection, MetaData
 
 from registry.store import audit_log, schema
-from registry.store.database import existing, found_schema, open_database, reading, writing
+from registry.store.database import existing, found_schema, open_database, reading
 from registry.store.dialects import dialect_of
 from registry.store.schema_steps import steps_from
 from registry.store.shared_schema import shared_metadata
@@ -87,8 +87,10 @@ def definitions_of(place: Place) -> dict[tuple[str, str], str]:
 
 
 def edit(place: Place, statement: str) -> None:
-    with existing(place) as engine, writing(engine, changes_state=False) as connection:
-        connection.exec_driver_sql(statement)
+    with existing(place) as engine:
+        options = {"begin": dialect_of(engine).begin_opening}
+        with engine.connect().execution_options(**options) as connection, connection.begin():
+            connection.exec_driver_sql(statement)
 
 
 def number_of(place: Place) -> int:
@@ -267,9 +269,7 @@ def test_a_database_that_is_not_intact_stays_as_it_is(
 
 @pytest.mark.parametrize(("number", "named"), [(5, "upgrades from schema 6 on"), (8, "a newer")])
 def test_a_schema_without_steps_is_refused(earlier: Earlier, number: int, named: str) -> None:
-    with existing(earlier.place) as engine, writing(engine, changes_state=False) as connection:
-        newest = update(schema.settings).where(schema.settings.c.name == "schema_version")
-        connection.execute(newest.values(value=number))
+    edit(earlier.place, f"UPDATE registry SET value = {number} WHERE name = 'schema_version'")  # noqa: S608 - a number
     before = state_of(earlier.place)
 
     for act in (upgraded, plan_upgrade, open_database):
