@@ -29,6 +29,7 @@ class Load:
     in_flight: int = 16  # per connection
     headers: tuple[str, ...] = ()  # further ones, each NAME: VALUE
     sent_per_s: int | None = None  # over all connections, answered or not; None: closed loop
+    is_tls: bool = False  # it believes any certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ async def _run_one(load: Load, body: Path, *, connections: int, seconds: float) 
         f"--header=grpc-timeout: {_TIMEOUT}",
         *(f"--header={header}" for header in load.headers),
         f"--log-file={log}",
-        f"http://{load.address}{load.method}",
+        f"{'https' if load.is_tls else 'http'}://{load.address}{load.method}",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
