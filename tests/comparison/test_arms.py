@@ -245,7 +245,7 @@ def test_a_log_without_a_challenger_is_inconclusive(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["--arms", "--shadow", "3"], "shadow: read 3"),
-        (["--challenger", "8", "--slice", "hour"], "slice: read ['hour']"),
+        (["--challenger", "8", "--slice", "decision"], "slice: read decision"),
     ],
 )
 def test_options_of_shadows_are_refused_for_arms(
@@ -317,5 +317,5 @@ def test_each_day_of_both_arms_has_its_own_differences(tmp_path: Path) -> None:
         assert share == pytest.approx(np.mean(scores[seats] >= 0.4))
     assert report.days[0].squared_error is None
     page = arm_page_of(report)
-    assert page.count("<svg") == 2  # a figure needs two days with outcomes
+    assert page.count("<svg") == 4 + 2  # a figure by day needs two days with outcomes
     assert "Differences by day" in page

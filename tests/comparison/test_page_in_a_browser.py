@@ -102,10 +102,16 @@ def test_the_page_of_arms_needs_no_sideways_scroll_on_a_phone(tmp_path: Path) ->
             labels = (random.random(A_DAY) < scores).astype(np.float64)
             assert writer.offer(outcome_batch(list(labels), request_ids=ids))
     margins = Margins.of_sizes(Measure.AUC, {Measure.AUC: 0.02, Measure.RECALL: 0.05})
-    plan = Plan(threshold=0.5, other_thresholds=(0.3,), costs=Costs(1, 5), margins=margins)
+    plan = Plan(
+        threshold=0.5,
+        other_thresholds=(0.3,),
+        costs=Costs(1, 5),
+        margins=margins,
+        slices=("date", "hour"),
+    )
     page = arm_page_of(compare_live_arms(tmp_path / "logs", Question("fraud"), plan))
 
-    assert probed(tmp_path, page, PHONE) == (PHONE, 0, 3)
+    assert probed(tmp_path, page, PHONE) == (PHONE, 0, 7)
 
 
 def probed(folder: Path, page: str, width: int) -> tuple[int, ...]:

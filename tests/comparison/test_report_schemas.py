@@ -33,7 +33,9 @@ def test_the_file_is_made_from_the_types_of_the_reports() -> None:
     assert FILE.read_text(encoding="utf-8") == schemas_text(), "make report-schemas"
 
 
-@pytest.mark.parametrize("words", [["--slice", "level"], ["--arms"]], ids=["shadow", "arms"])
+@pytest.mark.parametrize(
+    "words", [["--slice", "level"], ["--arms", "--slice", "hour"]], ids=["shadow", "arms"]
+)
 def test_a_document_holds_its_schema(log_dir: Path, tmp_path: Path, words: list[str]) -> None:
     margins = tmp_path / "margins.yaml"
     margins.write_text("primary: brier\nmargins: {brier: 0.01, recall: 0.05}\n")

@@ -3,6 +3,7 @@
 import json
 import weakref
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,14 @@ from understudy.comparison.decisions.slicing import (
     Cut,
     by_part,
     declared_slices,
-    found_slices,
     is_number,
     places_of,
+    slices_of_pairs,
+    slices_of_scores,
 )
 from understudy.logs.writer import LogWriter
 from understudy.runtime import exit_codes
-from understudy.statistics.slices import Slice, find_differences
+from understudy.statistics.slices import Slice, find_differences, paired_difference
 from understudy.statistics.units import units_of
 
 ROWS = 1_200
@@ -122,7 +124,7 @@ def test_of_several_answers_to_a_request_the_nearest_in_time_tells_its_slice(
         (("--slice", "country"), "slice: read country; accepted: one of level, rule"),
         (("--slices", "FILE"), "at least one --slice too"),
         (("--slices", "FILE", "--slice", "town"), "town"),
-        (("--slices", "FILE", "--slice", "country", "--arms"), "slice: read"),
+        (("--slice", "level", "--arms"), "slice: read level; accepted: a column that no model"),
     ],
 )
 def test_slices_that_cannot_act_are_refused(
@@ -233,11 +235,13 @@ def test_slices_are_chosen_one_at_a_time() -> None:
     columns = {name: (places, tuple(map(str, range(20)))) for name in ("one", "two")}
 
     def watched() -> Iterator[Slice]:
-        for each in found_slices(columns, (np.arange(4_000.0), np.arange(4_000.0))):
+        scores = np.arange(4_000.0), np.arange(4_000.0)
+        for each in chain(slices_of_scores(scores), slices_of_pairs(columns)):
             chosen.append(weakref.ref(each.chosen))
             yield each
 
-    find_differences(watched(), np.ones(4_000), units_of(np.arange(4_000)), is_against_rest=False)
+    units = units_of(np.arange(4_000))
+    find_differences(watched(), paired_difference(np.ones(4_000), units, is_against_rest=False))
 
     assert len(chosen) > 20
     assert sum(each() is not None for each in chosen) <= 1

@@ -13,7 +13,9 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from understudy.statistics.calibration import calibration_of
 from understudy.statistics.distributions import (
+    Sample,
     distribution_shift,
+    independent_rows,
     ks_distance,
     population_stability_index,
 )
@@ -30,7 +32,7 @@ def test_the_ks_distance_equals_that_of_scipy(
 ) -> None:
     reference = stats.ks_2samp(first, second, method="asymp").statistic
 
-    assert ks_distance(first, second) == pytest.approx(reference)
+    assert ks_distance(Sample(first), Sample(second)) == pytest.approx(reference)
 
 
 def test_the_stability_index_equals_its_sum_written_out() -> None:
@@ -41,21 +43,23 @@ def test_the_stability_index_equals_its_sum_written_out() -> None:
     counts = [40, 7, 7, 7, 7, 7, 7, 7, 7, 4]
     index = sum((n / 100 - 0.1) * log(n / 100 / 0.1) for n in counts)
 
-    found, bins = population_stability_index(expected, actual)
+    found, bins = population_stability_index(Sample(expected), Sample(actual))
 
     assert found == pytest.approx(index)
     assert bins == 10
 
 
 def test_an_empty_bin_counts_as_half_a_row() -> None:
-    found, bins = population_stability_index(np.array([0.0, 1.0]), np.zeros(4), bins=2)
+    found, bins = population_stability_index(
+        Sample(np.array([0.0, 1.0])), Sample(np.zeros(4)), bins=2
+    )
 
     assert bins == 2
     assert found == pytest.approx(0.5 * log(2) + (0.125 - 0.5) * log(0.125 / 0.5))
 
 
 def test_two_different_constants_are_far_apart() -> None:
-    found = distribution_shift(np.full(100, 0.3), np.full(100, 0.7))
+    found = distribution_shift(Sample(np.full(100, 0.3)), Sample(np.full(100, 0.7)))
 
     assert found.ks_distance == 1
     assert found.psi > 5
@@ -64,7 +68,7 @@ def test_two_different_constants_are_far_apart() -> None:
 @pytest.mark.parametrize("rows", [50, 2_000])
 def test_samples_of_one_distribution_seldom_exceed_the_index_by_chance(rows: int) -> None:
     random = np.random.default_rng(rows)
-    shifts = [distribution_shift(*random.random((2, rows))) for _ in range(400)]
+    shifts = [distribution_shift(*map(Sample, random.random((2, rows)))) for _ in range(400)]
 
     exceeding = sum(each.psi > each.psi_by_chance for each in shifts)
 
@@ -72,15 +76,44 @@ def test_samples_of_one_distribution_seldom_exceed_the_index_by_chance(rows: int
     assert (shifts[0].psi_by_chance > 0.25) == (rows == 50)  # the usual limit for a major shift
 
 
+def test_rows_of_their_own_are_independent_and_equal_rows_of_a_unit_are_one() -> None:
+    scores = np.random.default_rng(1).random(400)
+
+    assert independent_rows(scores, alone(400)) == pytest.approx(400, rel=1e-9)
+    of_units = independent_rows(np.repeat(scores, 5), units_of(np.repeat(np.arange(400), 5)))
+    assert of_units == pytest.approx(400, rel=1e-9)
+    assert independent_rows(np.full(400, 0.3), units_of(np.arange(400) // 4)) == 100
+
+
+def test_independent_rows_are_all_rows_over_the_mean_design_effect() -> None:
+    random = np.random.default_rng(2)
+    unit = random.integers(0, 60, 900)
+    scores, weights = random.normal(0, 1, 60)[unit] + random.random(900), random.random(900) + 0.5
+    spread = variance = 0.0
+    for place in np.quantile(scores, np.linspace(0.1, 0.9, 9)):
+        share = np.average(scores <= place, weights=weights)
+        without = [
+            np.average(scores[unit != one] <= place, weights=weights[unit != one])
+            for one in range(60)
+        ]
+        spread += share * (1 - share)
+        variance += 59 / 60 * np.sum((np.array(without) - share) ** 2)
+
+    found = independent_rows(scores, units_of(unit), weights)
+
+    assert found == pytest.approx(spread / variance * 60 / 59, rel=1e-9)
+    assert found < 300
+
+
 def test_equal_samples_have_no_distance_even_if_constant() -> None:
     for sample in (np.arange(50.0), np.full(50, 0.3)):
-        found = distribution_shift(sample, sample)
+        found = distribution_shift(Sample(sample), Sample(sample))
         assert (found.ks_distance, found.psi) == (0.0, 0.0)
 
 
 def test_an_empty_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        distribution_shift(np.array([]), np.ones(3))
+        distribution_shift(Sample(np.array([])), Sample(np.ones(3)))
 
 
 def alone(rows: int) -> Units:

@@ -29,11 +29,13 @@ from understudy.statistics.arms import (
     arm_mean,
     arm_share,
 )
-from understudy.statistics.calibration import calibration_of, log_losses
+from understudy.statistics.calibration import calibration_of, log_losses, reliability_of
 from understudy.statistics.class_curves import class_curves
 from understudy.statistics.decisions import decision_flips, decision_quality, mcnemar
 from understudy.statistics.distributions import (
+    Sample,
     distribution_shift,
+    ks_by_chance,
     ks_distance,
     psi_by_chance,
     quantiles_of_counts,
@@ -58,7 +60,7 @@ from understudy.statistics.paired import (
 from understudy.statistics.ranking import auc_and_variance, auc_of, compare_auc
 from understudy.statistics.ranks import midranks_doubled, wins_doubled
 from understudy.statistics.sample_ratio import FALSE_ALARM, StepOfUnits, sample_ratios
-from understudy.statistics.slices import Slice, find_differences
+from understudy.statistics.slices import Slice, find_differences, paired_difference
 from understudy.statistics.units import (
     Estimate,
     OfTotals,
@@ -170,11 +172,37 @@ def of_calibration(data: Data) -> Pairs:
     yield [each.mean_score for each in part.shadow.bins], means
 
 
+def of_reliability(data: Data) -> Pairs:
+    inside = np.flatnonzero(np.round(data.shadow * 10) / 10 != data.shadow)
+    weights = 1.0 + (inside < CUT)  # a row of weight 2 is two rows
+    labels, scores = data.labels[inside], data.shadow[inside]
+    found = reliability_of(
+        labels, scores, units=units_of(np.arange(inside.size)), weights=weights / weights.mean()
+    )
+    twice = np.repeat(np.arange(inside.size), weights.astype(int))
+    shares, means = calibration_curve(labels[twice], scores[twice], n_bins=10)
+    yield [each.positive_share.estimate for each in found.bins], shares
+    yield [each.mean_score for each in found.bins], means
+    rows = np.histogram(scores[twice], bins=10, range=(0, 1))[0]
+    gaps = np.abs(shares - means) * rows[rows > 0]
+    yield found.expected_calibration_error, gaps.sum() / twice.size
+
+
 def of_curves(data: Data) -> Pairs:
     found = class_curves(data.labels, data.champion, units=ALONE)
     rates, recall, _ = metrics.roc_curve(data.labels, data.champion, drop_intermediate=False)
     yield found.roc, np.column_stack([rates, recall])
     precision, recall, _ = metrics.precision_recall_curve(data.labels, data.champion)
+    yield found.precision_recall, np.column_stack([recall, precision])[:-1][::-1]
+    weights = np.random.default_rng(1).random(ROWS) + 0.5
+    weights /= weights.mean()
+    given = {"sample_weight": weights}
+    found = class_curves(data.labels, data.champion, units=ALONE, weights=weights)
+    rates, recall, _ = metrics.roc_curve(
+        data.labels, data.champion, drop_intermediate=False, **given
+    )
+    yield found.roc, np.column_stack([rates, recall])
+    precision, recall, _ = metrics.precision_recall_curve(data.labels, data.champion, **given)
     yield found.precision_recall, np.column_stack([recall, precision])[:-1][::-1]
 
 
@@ -210,10 +238,21 @@ def of_quality(data: Data) -> Pairs:
 
 def of_distances(data: Data) -> Pairs:
     expected = stats.ks_2samp(data.champion, data.shadow).statistic
-    yield ks_distance(data.champion, data.shadow), expected
-    found = distribution_shift(data.champion, data.shadow)
+    samples = Sample(data.champion), Sample(data.shadow)
+    yield ks_distance(*samples), expected
+    found = distribution_shift(*samples)
     yield found.ks_distance, expected
+    yield found.ks_by_chance, stats.kstwobign.isf(0.05) * np.sqrt(2 / ROWS)
+    # A row of weight 2 is two rows.
+    twice = np.concatenate([data.shadow, data.shadow[:CUT]])
+    weighted = Sample(data.shadow, (1 + (np.arange(ROWS) < CUT)).astype(np.float64))
+    expected = stats.ks_2samp(data.champion, twice).statistic
+    yield ks_distance(samples[0], weighted), expected
     yield found.psi_by_chance, stats.chi2.isf(0.05, found.psi_bins - 1) * 2 / ROWS
+
+
+def of_ks_by_chance(_data: Data) -> Pairs:
+    yield ks_by_chance(50, 200), stats.kstwobign.isf(0.05) * np.sqrt(1 / 50 + 1 / 200)
 
 
 def of_psi_by_chance(_data: Data) -> Pairs:
@@ -325,7 +364,8 @@ def of_slices(data: Data) -> Pairs:
     differences = data.shadow - data.champion
     parts = [np.arange(ROWS) % 3 == each for each in range(3)]
     slices = [Slice("third", str(number), chosen) for number, chosen in enumerate(parts)]
-    found = find_differences(slices, differences, ALONE, is_against_rest=False).findings
+    of_slice = paired_difference(differences, ALONE, is_against_rest=False)
+    found = find_differences(slices, of_slice).findings
     expected = [stats.ttest_1samp(differences[chosen], 0).pvalue for chosen in parts]
     by_slice = sorted(found, key=lambda each: each.value)
     yield [each.p_value for each in by_slice], expected
@@ -346,12 +386,14 @@ REFERENCES: dict[str, Callable[[Data], Pairs]] = {
     "arms.arm_auc": of_arm_auc,
     "calibration.calibration_of": of_calibration,
     "calibration.log_losses": of_calibration,
+    "calibration.reliability_of": of_reliability,
     "class_curves.class_curves": of_curves,
     "decisions.decision_flips": of_flips,
     "decisions.mcnemar": of_mcnemar,
     "decisions.decision_quality": of_quality,
     "distributions.distribution_shift": of_distances,
     "distributions.ks_distance": of_distances,
+    "distributions.ks_by_chance": of_ks_by_chance,
     "distributions.psi_by_chance": of_psi_by_chance,
     "distributions.quantiles_of_counts": of_counted_quantiles,
     "errors.compare_errors": of_errors,
@@ -372,6 +414,7 @@ REFERENCES: dict[str, Callable[[Data], Pairs]] = {
     "ranks.wins_doubled": of_ranks,
     "sample_ratio.sample_ratios": of_sample_ratio,
     "slices.find_differences": of_slices,
+    "slices.paired_difference": of_slices,
     "units.jackknife": of_jackknife,
     "units.jackknives": of_jackknife,
 }
@@ -379,6 +422,7 @@ _A_PART = "no statistic: a part of others, which have their counterparts"
 NO_COUNTERPART = {
     "calibration.are_probabilities": "no statistic: a question about a range",
     "decisions.matching_threshold": "no library chooses a threshold by a number of alarms",
+    "distributions.independent_rows": "no library has it; test_distributions has its formula",
     "distributions.population_stability_index": "no library has it; test_distributions has its sum",
     "groups.share_without_groups": "no library leaves out groups; test_class_curves does by hand",
     "intervals.anytime_interval": "no library has it; test_intervals has its formula and coverage",
@@ -388,6 +432,7 @@ NO_COUNTERPART = {
     "paired.mean_of": _A_PART,
     "paired.paired_differences": _A_PART,
     "ranking.area_interval": "no library has it; test_ranking has the published numbers",
+    "slices.inside_minus_rest": _A_PART,
     "ranking.can_compare_auc": "no statistic: a question about classes",
     "units.dot": _A_PART,
     "units.effective_units": "no library has it; test_units has its formula",
@@ -436,7 +481,8 @@ def test_statistics_equal_those_of_statsmodels() -> None:
     arms = arm_mean(arms_of(champion, shadow), confidence=0.95)
     paired = mean_scores(champion, shadow, units=ALONE)
     between = difference_interval((17 / 80, one), (30 / 90, two))
-    found = find_differences(slices, shadow - champion, ALONE, is_against_rest=False).findings
+    of_slice = paired_difference(shadow - champion, ALONE, is_against_rest=False)
+    found = find_differences(slices, of_slice).findings
     by_fifth = sorted(found, key=lambda each: each.value)
 
     for ours, name in (

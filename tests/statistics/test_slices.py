@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from understudy.statistics.slices import Slice, find_differences
-from understudy.statistics.units import Floats, units_of
+from understudy.statistics.slices import (
+    Slice,
+    SliceFindings,
+    find_differences,
+    paired_difference,
+)
+from understudy.statistics.units import Floats, Labels, units_of
 
 
 def fifths(rows: int, values: int = 5) -> list[Slice]:
@@ -13,12 +18,20 @@ def fifths(rows: int, values: int = 5) -> list[Slice]:
     return [Slice("column", str(value), place == value) for value in range(values)]
 
 
+def judged(
+    slices: list[Slice], differences: Floats, unit: Labels, *, is_against_rest: bool
+) -> SliceFindings:
+    units = units_of(unit)
+    of_slice = paired_difference(differences, units, is_against_rest=is_against_rest)
+    return find_differences(slices, of_slice)
+
+
 def test_single_rows_give_the_test_of_student_adjusted_for_any_dependence() -> None:
     random = np.random.default_rng(1)
     differences = random.normal(0.02, 0.1, 500)
     slices = fifths(500)
 
-    found = find_differences(slices, differences, units_of(np.arange(500)), is_against_rest=False)
+    found = judged(slices, differences, np.arange(500), is_against_rest=False)
 
     by_value = {each.value: each for each in found.findings}
     expected = [stats.ttest_1samp(differences[each.chosen], 0).pvalue for each in slices]
@@ -34,13 +47,9 @@ def test_a_slice_that_differs_is_shown_alone_and_first() -> None:
     differences[np.arange(2_000) % 5 == 3] += 0.05
 
     for against_rest in (False, True):
-        found = find_differences(
-            fifths(2_000), differences, units_of(np.arange(2_000)), is_against_rest=against_rest
-        )
+        found = judged(fifths(2_000), differences, np.arange(2_000), is_against_rest=against_rest)
         assert (found.findings[0].value, found.findings[0].is_shown) == ("3", True)
-    alone = find_differences(
-        fifths(2_000), differences, units_of(np.arange(2_000)), is_against_rest=False
-    )
+    alone = judged(fifths(2_000), differences, np.arange(2_000), is_against_rest=False)
     assert [each.is_shown for each in alone.findings] == [True, False, False, False, False]
 
 
@@ -48,9 +57,7 @@ def test_a_shift_of_all_rows_is_no_difference_of_a_slice_against_the_rest() -> N
     random = np.random.default_rng(3)
     differences = 0.3 + random.normal(0, 0.1, 2_000)
 
-    found = find_differences(
-        fifths(2_000), differences, units_of(np.arange(2_000)), is_against_rest=True
-    )
+    found = judged(fifths(2_000), differences, np.arange(2_000), is_against_rest=True)
 
     assert not any(each.is_shown for each in found.findings)
 
@@ -59,9 +66,7 @@ def test_slices_of_few_units_are_counted_and_not_tested() -> None:
     differences = np.ones(500)
     one_unit_has_most = np.where(np.arange(500) < 450, 0, np.arange(500))
 
-    found = find_differences(
-        fifths(500), differences, units_of(one_unit_has_most), is_against_rest=False
-    )
+    found = judged(fifths(500), differences, one_unit_has_most, is_against_rest=False)
 
     assert (found.findings, found.too_small) == ((), 5)
 
@@ -79,9 +84,7 @@ def runs_with_a_false_discovery(runs: int) -> int:
         random = np.random.default_rng(seed)
         units = np.arange(600) // 3
         differences: Floats = random.normal(0, 0.1, 200)[units] + random.normal(0, 0.1, 600)
-        found = find_differences(
-            overlapping(600, random), differences, units_of(units), is_against_rest=False
-        )
+        found = judged(overlapping(600, random), differences, units, is_against_rest=False)
         ever += any(each.is_shown for each in found.findings)
     return ever
 

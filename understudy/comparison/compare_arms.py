@@ -7,14 +7,17 @@ from understudy.comparison.decisions.own_version import NoiseKind, is_own, state
 from understudy.comparison.decisions.verdict import Verdict
 from understudy.comparison.evidence.arm_pairs import arm_pairs, require_arms
 from understudy.comparison.evidence.arm_rows import ArmCensus, ArmPair, Step
-from understudy.comparison.evidence.arms import read_arms
+from understudy.comparison.evidence.arms import COMPARED, read_arms
 from understudy.comparison.evidence.engine import MEMORY_LIMIT, Engine
 from understudy.comparison.evidence.rows import Question
+from understudy.comparison.evidence.slice_columns import read_slice_columns
 from understudy.comparison.evidence.unit_forms import unit_forms, warnings_of
 from understudy.comparison.plan import MarginsOf, Plan, completed, nothing_written, verdict_by
 from understudy.comparison.sections.arm_days import DayOfArms, days_of_arms
+from understudy.comparison.sections.arm_slices import compare_arm_slices
 from understudy.comparison.sections.arms import ArmComparison, beside, compare_arms
 from understudy.comparison.sections.quality import mixture_of
+from understudy.comparison.sections.slices import SliceComparison
 from understudy.logs.reader import open_logs
 from understudy.logs.schema import LogKind
 
@@ -31,6 +34,7 @@ class ArmReport:
     steps: tuple[Step, ...]
     comparison: ArmComparison
     days: tuple[DayOfArms, ...]
+    slices: SliceComparison | None  # None: no column was asked for, or there are no rows
     noise_kind: NoiseKind | None  # of an A/A test; None: the versions differ
     warnings: tuple[str, ...]
     verdict: Verdict | None  # None: no margins were given
@@ -66,6 +70,14 @@ def compare_live_arms(
         )
         own = _own_arm(reader, question, pair, plan)
         evidence = read_arms(reader, question, pair)
+        columns = read_slice_columns(
+            reader,
+            question.model,
+            plan.slices,
+            plan.slices_file,
+            evidence.rows.score.size,
+            of=COMPARED,
+        )
     found, kind = compare_arms(evidence, plan), NoiseKind.ASSIGNMENT
     of_own = () if own is None else tuple(f"A/A arm: {each}" for each in own.refusals)
     return ArmReport(
@@ -77,6 +89,7 @@ def compare_live_arms(
         steps=evidence.steps,
         comparison=found if own is None else beside(found, own),
         days=days_of_arms(evidence.rows, plan),
+        slices=compare_arm_slices(evidence.rows, columns, confidence=plan.confidence),
         noise_kind=kind if is_own(pair) else None,
         warnings=(
             *statement_of(pair, kind),

@@ -140,7 +140,7 @@ def _are_apart(sums: UnitSums, measures: Sequence[OfBothArms]) -> list[bool]:
     for part in sums.parts():
         for place, of in enumerate(measures):
             if are_apart[place]:
-                both = of.champion.weights(part) * of.challenger.weights(part)
+                both = of.champion.movers(part) * of.challenger.movers(part)
                 are_apart[place] = not both.any()
     return are_apart
 

@@ -88,9 +88,57 @@ def calibration_of(
     return Calibration(
         brier=paired_mean(sums, mean_of(1), mean_of(2), confidence=confidence),
         log_loss=paired_mean(sums, mean_of(3), mean_of(4), confidence=confidence),
-        champion=_reliability_of(labels, champion, units, confidence),
-        shadow=_reliability_of(labels, shadow, units, confidence),
+        champion=reliability_of(labels, champion, units=units, confidence=confidence),
+        shadow=reliability_of(labels, shadow, units=units, confidence=confidence),
     )
+
+
+def reliability_of(
+    labels: NDArray[np.bool_],
+    scores: Floats,
+    *,
+    units: Units,
+    weights: Floats | None = None,
+    confidence: float = 0.95,
+) -> Reliability:
+    """Return the shares of positives of one version by score, and their distance from the scores.
+
+    Args:
+        labels: true class per row, shape (n,).
+        scores: shape (n,), probabilities (`are_probabilities`).
+        units: of the rows.
+        weights: of the rows, above 0. None: all are equal.
+        confidence: coverage of each interval, in (0, 1).
+    """
+    groups, clipped, total = Groups.of(units), 0, 0.0
+    counts = np.zeros((groups.count, 2 * RELIABILITY_BINS))  # of negatives, of positives
+    score_sums, rows = np.zeros(RELIABILITY_BINS), np.zeros(RELIABILITY_BINS, np.int64)
+    for start in range(0, scores.size, PART_ROWS):
+        part = slice(start, min(start + PART_ROWS, scores.size))
+        inside = np.clip(scores[part], 0, 1)
+        clipped += int(np.count_nonzero(inside != scores[part]))
+        bin_of = np.minimum((inside * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
+        rows += np.bincount(bin_of, minlength=RELIABILITY_BINS)
+        own = inside if weights is None else inside * weights[part]
+        total += inside.size if weights is None else float(weights[part].sum())
+        score_sums += np.bincount(bin_of, weights=own, minlength=RELIABILITY_BINS)
+        cells = labels[part] * RELIABILITY_BINS + bin_of
+        counts += groups.counts(part, cells, 2 * RELIABILITY_BINS, weights)
+    by_class = counts.reshape(groups.count, 2, RELIABILITY_BINS)
+    units_per_row = effective_units(units.weights(weights)) / scores.size
+    bins = tuple(
+        _bin(
+            place,
+            by_class[:, :, place],
+            score_sums[place],
+            int(rows[place]),
+            units_per_row,
+            confidence,
+        )
+        for place in np.flatnonzero(rows).tolist()
+    )
+    gaps = np.abs(score_sums - by_class[:, 1].sum(axis=0))  # times the weight of each bin
+    return Reliability(float(gaps.sum()) / total, bins, clipped)
 
 
 def log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,47 +153,28 @@ def log_losses(truth: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArr
     return losses
 
 
-def _reliability_of(
-    labels: NDArray[np.bool_], scores: Floats, units: Units, confidence: float
-) -> Reliability:
-    groups, clipped = Groups.of(units), 0
-    counts = np.zeros((groups.count, 2 * RELIABILITY_BINS), np.int64)  # of negatives, of positives
-    score_sums = np.zeros(RELIABILITY_BINS)
-    for start in range(0, scores.size, PART_ROWS):
-        part = slice(start, min(start + PART_ROWS, scores.size))
-        inside = np.clip(scores[part], 0, 1)
-        clipped += int(np.count_nonzero(inside != scores[part]))
-        bin_of = np.minimum((inside * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
-        score_sums += np.bincount(bin_of, weights=inside, minlength=RELIABILITY_BINS)
-        cells = labels[part] * RELIABILITY_BINS + bin_of
-        counts += groups.counts(part, cells, 2 * RELIABILITY_BINS)
-    by_class = counts.reshape(groups.count, 2, RELIABILITY_BINS).astype(np.float64)
-    units_per_row = effective_units(units.rows) / scores.size
-    bins = tuple(
-        _bin(place, by_class[:, :, place], score_sums[place], units_per_row, confidence)
-        for place in np.flatnonzero(by_class.sum(axis=(0, 1))).tolist()
-    )
-    gaps = np.abs(score_sums - by_class[:, 1].sum(axis=0))  # times the rows of each bin
-    return Reliability(float(gaps.sum()) / scores.size, bins, clipped)
-
-
 def _bin(
-    place: int, of_groups: Floats, score_sum: float, units_per_row: float, confidence: float
+    place: int,
+    of_groups: Floats,
+    score_sum: float,
+    rows: int,
+    units_per_row: float,
+    confidence: float,
 ) -> ReliabilityBin:
     """Return a bin from its negatives and positives by group, shape (groups, 2)."""
     totals, sizes = of_groups.sum(axis=0), of_groups.sum(axis=1)
-    rows = float(totals.sum())
+    weight = float(totals.sum())
     left = totals - of_groups
     return ReliabilityBin(
         lower=float(_EDGES[place]),
         upper=float(_EDGES[place + 1]),
-        rows=int(rows),
-        mean_score=float(score_sum / rows),
+        rows=rows,
+        mean_score=float(score_sum / weight),
         positive_share=share_without_groups(
-            float(totals[1] / rows),
+            float(totals[1] / weight),
             ratio(left[:, 1], left.sum(axis=1)),
             sizes,
-            rows=rows,
+            rows=float(rows),
             units=rows * units_per_row,
             confidence=confidence,
         ),

@@ -43,7 +43,12 @@ class ClassCurves:
 
 
 def class_curves(
-    labels: NDArray[np.bool_], scores: Floats, *, units: Units, confidence: float = 0.95
+    labels: NDArray[np.bool_],
+    scores: Floats,
+    *,
+    units: Units,
+    weights: Floats | None = None,
+    confidence: float = 0.95,
 ) -> ClassCurves:
     """Return both curves of a score, with pointwise bands.
 
@@ -58,13 +63,14 @@ def class_curves(
         labels: true class per row, shape (n,), both classes present.
         scores: shape (n,), finite.
         units: of the rows.
+        weights: of the rows, with a mean of 1. None: all are equal.
         confidence: coverage of each interval, in (0, 1).
     """
     thresholds = _thresholds(labels, scores)
-    above = _above(labels, scores, thresholds, Groups.of(units))
+    above = _above((labels, scores, weights), thresholds, Groups.of(units))
     totals = above.sum(axis=1)
     alarms, found = totals
-    kept = _Kept(totals, above, _effective_units_of_classes(labels, units), confidence)
+    kept = _Kept(totals, above, _effective_units_of_classes(labels, units, weights), confidence)
     return ClassCurves(
         roc=((0.0, 0.0), *_points(alarms / alarms[-1], found / found[-1])),
         precision_recall=_points(found / found[-1], found / (found + alarms)),
@@ -139,19 +145,22 @@ def _from_zero(counts: Floats) -> Floats:
     return np.concatenate([[0.0], ratio(counts, counts[-1])])
 
 
-def _above(labels: NDArray[np.bool_], scores: Floats, thresholds: Floats, groups: Groups) -> Floats:
+def _above(
+    of_rows: tuple[NDArray[np.bool_], Floats, Floats | None], thresholds: Floats, groups: Groups
+) -> Floats:
     """Return the rows of each class and group at or above each threshold, the highest first.
 
     A score equal to the threshold is positive, so rows with equal scores are decided together.
     """
+    labels, scores, weights = of_rows
     size = thresholds.size + 1
-    counts = np.zeros((groups.count, 2 * size), np.int64)
+    counts = np.zeros((groups.count, 2 * size))
     for start in range(0, scores.size, PART_ROWS):
         rows = slice(start, min(start + PART_ROWS, scores.size))
         places = np.searchsorted(thresholds, scores[rows], side="right")
-        counts += groups.counts(rows, labels[rows] * size + places, 2 * size)
+        counts += groups.counts(rows, labels[rows] * size + places, 2 * size, weights)
     of_classes = counts.reshape(groups.count, 2, size).transpose(1, 0, 2)
-    return np.cumsum(of_classes[:, :, :0:-1], axis=2).astype(np.float64)
+    return np.cumsum(of_classes[:, :, :0:-1], axis=2)
 
 
 def _thresholds(labels: NDArray[np.bool_], scores: Floats) -> Floats:
@@ -168,13 +177,15 @@ def _some_of(scores: Floats) -> Floats:
     return ordered[places[kept]]
 
 
-def _effective_units_of_classes(labels: NDArray[np.bool_], units: Units) -> tuple[float, float]:
+def _effective_units_of_classes(
+    labels: NDArray[np.bool_], units: Units, weights: Floats | None
+) -> tuple[float, float]:
     """Return the effective units with negative rows, and with positive ones."""
-    sums = np.zeros((2, 2))  # by class: rows over units, and their squares
+    sums = np.zeros((2, 2))  # by class: weights over units, and their squares
     for rows, of_row, count in whole_units(units):
-        of_class = labels[rows].astype(np.float64)
-        own = np.bincount(of_row, weights=of_class, minlength=count)
-        others = np.bincount(of_row, minlength=count) - own
+        weight = np.ones(of_row.size) if weights is None else weights[rows]
+        own = np.bincount(of_row, weights=labels[rows] * weight, minlength=count)
+        others = np.bincount(of_row, weights=~labels[rows] * weight, minlength=count)
         sums += [[others.sum(), dot(others, others)], [own.sum(), dot(own, own)]]
     negatives, positives = ratio(sums[:, 0] ** 2, sums[:, 1])
     return float(negatives), float(positives)

@@ -37,16 +37,21 @@ class Groups:
     def of(cls, units: Units) -> "Groups":
         return cls(units, min(MOST_GROUPS, units.count))
 
-    def counts(self, rows: slice, places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    def counts(
+        self, rows: slice, places: NDArray[np.int64], size: int, weights: Floats | None = None
+    ) -> NDArray[Any]:
         """Return how many of some rows each group has at each place, shape (count, size).
 
         Args:
             rows: the rows.
             places: of these rows, from 0 to size - 1.
             size: the number of places.
+            weights: of all rows. None: each counts once.
         """
         cells = self._group_of(rows) * size + places
-        return np.bincount(cells, minlength=self.count * size).reshape(self.count, size)
+        of_rows = None if weights is None else weights[rows]
+        counts = np.bincount(cells, weights=of_rows, minlength=self.count * size)
+        return counts.reshape(self.count, size)
 
     def _group_of(self, rows: slice) -> Labels:
         return self.units.of_row[rows].astype(np.int64) % self.count

@@ -96,7 +96,11 @@ def difference_of(champion: OfTotals, shadow: OfTotals) -> OfTotals:
     def difference(totals: Floats) -> Floats:
         return shadow.statistic(totals) - champion.statistic(totals)
 
-    return OfTotals(difference, lambda sums: champion.weights(sums) + shadow.weights(sums))
+    return OfTotals(
+        difference,
+        lambda sums: champion.weights(sums) + shadow.weights(sums),
+        lambda sums: champion.movers(sums) + shadow.movers(sums),
+    )
 
 
 def _recovered(

@@ -1,8 +1,9 @@
 """Differences on many slices at once, with the rate of false discoveries held. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ class Slice:
     chosen: NDArray[np.bool_]  # (n,)
 
 
+OfSlice = Callable[[NDArray[np.bool_]], Estimate]
+"""From the rows of a slice to the difference on it; without a variance it is not tested."""
+
+
 @dataclass(frozen=True, slots=True)
 class SliceFinding:
     """A difference of the versions on one slice."""
@@ -52,14 +57,9 @@ class SliceFindings:
 
 
 def find_differences(
-    slices: Iterable[Slice],
-    differences: Floats,
-    units: Units,
-    *,
-    is_against_rest: bool,
-    confidence: float = 0.95,
+    slices: Iterable[Slice], of_slice: OfSlice, *, confidence: float = 0.95
 ) -> SliceFindings:
-    """Test the mean difference of each slice with at least FEW_EFFECTIVE_UNITS effective units.
+    """Test the difference on each slice with at least FEW_EFFECTIVE_UNITS effective units.
 
     The p-values are Student's with the jackknife's variance over units. They are adjusted by
     Benjamini and Yekutieli 2001, "The control of the false discovery rate in multiple testing under
@@ -68,9 +68,7 @@ def find_differences(
 
     Args:
         slices: of the rows, which are chosen one slice at a time if this is an iterator.
-        differences: shadow minus champion per row, e.g. of losses, shape (n,).
-        units: of the rows.
-        is_against_rest: whether a slice is compared with the other rows, and not with 0.
+        of_slice: the difference on a slice.
         confidence: of each interval, and one minus the rate of false discoveries, in (0, 1).
     """
     found, count = [], 0
@@ -79,7 +77,7 @@ def find_differences(
         rows = int(np.count_nonzero(each.chosen))
         if rows < FEW_EFFECTIVE_UNITS:
             continue
-        estimate = _estimate(each.chosen, differences, units, is_against_rest=is_against_rest)
+        estimate = of_slice(each.chosen)
         if estimate.effective_units < FEW_EFFECTIVE_UNITS or estimate.variance is None:
             continue
         p_value = _p_value(estimate)
@@ -96,32 +94,37 @@ def find_differences(
     return SliceFindings(tuple(ordered), count - len(found))
 
 
-def _estimate(
-    chosen: NDArray[np.bool_], differences: Floats, units: Units, *, is_against_rest: bool
-) -> Estimate:
-    if is_against_rest:
+def paired_difference(differences: Floats, units: Units, *, is_against_rest: bool) -> OfSlice:
+    """Return the mean difference on a slice of paired rows.
 
-        def columns(rows: slice) -> tuple[Floats, ...]:
+    Args:
+        differences: shadow minus champion per row, e.g. of losses, shape (n,).
+        units: of the rows.
+        is_against_rest: whether a slice is compared with the other rows, and not with 0.
+    """
+
+    def of_slice(chosen: NDArray[np.bool_]) -> Estimate:
+        def columns(rows: slice) -> tuple[NDArray[Any], ...]:
             part, values = chosen[rows], differences[rows]
-            return part.astype(np.float64), part * values, values
+            return (part, part * values, values) if is_against_rest else (part, part * values)
 
-        sums = units.sums(columns)
-    else:
-        sums = units.sums(lambda rows: (chosen[rows], chosen[rows] * differences[rows]))
+        return jackknife(units.sums(columns), _AGAINST_REST if is_against_rest else _INSIDE)
 
-    def mean(totals: Floats) -> Floats:
-        inside = ratio(totals[..., 2], totals[..., 1])
-        if not is_against_rest:
-            return inside
-        rows, values = totals[..., 0] - totals[..., 1], totals[..., 3] - totals[..., 2]
-        return inside - ratio(values, rows)
+    return of_slice
 
-    estimate = jackknife(sums, OfTotals(mean, lambda per_unit: per_unit[:, 1]))
-    if not is_against_rest or estimate.value is None:
-        return estimate
-    # Units outside the slice move the difference too.
-    whole = jackknife(sums, OfTotals(mean, lambda per_unit: per_unit[:, 0]))
-    return replace(estimate, variance=whole.variance)
+
+def inside_minus_rest(rows: Floats, inside: Floats, value_inside: Floats, value: Floats) -> Floats:
+    """Return the mean of a value in a slice less that in the other rows, from totals of each."""
+    return ratio(value_inside, inside) - ratio(value - value_inside, rows - inside)
+
+
+# Of sums over units: rows, those of the slice, their values, and all values.
+_INSIDE = OfTotals(lambda totals: ratio(totals[..., 2], totals[..., 1]), lambda sums: sums[:, 1])
+_AGAINST_REST = OfTotals(
+    lambda totals: inside_minus_rest(*np.moveaxis(totals, -1, 0)),
+    lambda sums: sums[:, 1],
+    moved_by=lambda sums: sums[:, 0],  # units outside of the slice move the difference too
+)
 
 
 def _p_value(estimate: Estimate) -> float:

@@ -49,6 +49,12 @@ class Units:
         """The number of rows of each unit, shape (count,)."""
         return np.bincount(self.of_row, minlength=self.count).astype(np.float64)
 
+    def weights(self, of_rows: Floats | None) -> Floats:
+        """Return the weight of each unit: the sum over its rows, or their number without weights."""
+        if of_rows is None:
+            return self.rows
+        return np.bincount(self.of_row, weights=of_rows, minlength=self.count).astype(np.float64)
+
     def sums(self, columns: Columns) -> "UnitSums":
         """Return the sums over units: column 0 has the rows, the others are those of `columns`."""
         if not self.is_ordered or self.of_row.size <= PART_ROWS:
@@ -113,11 +119,17 @@ class UnitSums:
 class OfTotals:
     """A measure as a function of totals, and the weight of each unit in it, e.g. its rows.
 
-    `weights` are taken from sums per unit, shape (units, k) to (units,).
+    `weights` are taken from sums per unit, shape (units, k) to (units,). A measure that other units
+    move too, because it is compared with them, has their weights as `moved_by`.
     """
 
     statistic: Statistic
     weights: Callable[[Floats], Floats]
+    moved_by: Callable[[Floats], Floats] | None = None  # None: by units with a weight
+
+    def movers(self, sums: Floats) -> Floats:
+        """Return a number above 0 for each unit that moves the measure, shape (units,)."""
+        return self.weights(sums) if self.moved_by is None else self.moved_by(sums)
 
 
 def whole_units(units: Units) -> Iterator[tuple[slice, Labels, int]]:
@@ -227,10 +239,9 @@ def jackknives(sums: UnitSums, measures: Sequence[OfTotals]) -> list[Estimate]:
     moves = [Moves(float(each.statistic(totals[None, :])[0])) for each in measures]
     for part in sums.parts():
         for each, moved in zip(measures, moves, strict=True):
-            weights = each.weights(part)
-            is_used = weights > 0
+            is_used = each.movers(part) > 0
             used = part if is_used.all() else part[is_used]
-            moved.add(each.statistic(totals - used), weights)
+            moved.add(each.statistic(totals - used), each.weights(part))
     return [each.estimate() for each in moves]
 
 

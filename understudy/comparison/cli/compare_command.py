@@ -115,7 +115,7 @@ def compare(
 
     is_of_arms = arms or challenger is not None
     if is_of_arms:
-        _refuse_options_of_shadows(shadow, slices)
+        _refuse_options_of_shadows(shadow, slices or ())
     if slices_file is not None and not slices:
         raise InvalidInputError.of("slices", read=slices_file, accepted="at least one --slice too")
     now = datetime.now(UTC)
@@ -210,13 +210,17 @@ def _margins_on_record(registry: str | None, model: str) -> "MarginsOf":
     return written
 
 
-def _refuse_options_of_shadows(shadow: int | None, slices: Sequence[str] | None) -> None:
-    given = {"shadow": shadow, "slice": slices or None}
+def _refuse_options_of_shadows(shadow: int | None, slices: Sequence[str]) -> None:
+    from understudy.comparison.evidence.slice_columns import BY_MODEL  # noqa: PLC0415 - as above
+
     faults = [
-        Fault(name, str(value), "no such option for arms, or neither --arms nor --challenger")
-        for name, value in given.items()
-        if value is not None
+        Fault("slice", name, "a column that no model decides: arms have other rows in each")
+        for name in slices
+        if name in BY_MODEL
     ]
+    if shadow is not None:
+        accepted = "no such option for arms, or neither --arms nor --challenger"
+        faults.append(Fault("shadow", str(shadow), accepted))
     if faults:
         raise InvalidInputError(faults)
 

@@ -97,8 +97,8 @@ def declared_slices(columns: Mapping[str, Codes]) -> Iterator[Slice]:
                 yield Slice(name, value, places == at)
 
 
-def found_slices(columns: Mapping[str, Codes], scores: tuple[Floats, Floats]) -> Iterator[Slice]:
-    """Yield fifths of the mean of both scores, and each pair of values of two columns.
+def slices_of_scores(scores: tuple[Floats, Floats]) -> Iterator[Slice]:
+    """Yield fifths of the mean of both scores.
 
     Not of one version's score: rows that are chosen by it are those on which its own noise is large,
     so that equal versions would differ at both ends (Bland and Altman 1995, "Comparing methods of
@@ -107,11 +107,10 @@ def found_slices(columns: Mapping[str, Codes], scores: tuple[Floats, Floats]) ->
     mean = (scores[0] + scores[1]) / 2
     cut = by_part(np.quantile(mean, np.linspace(0, 1, _SCORE_PARTS + 1)).tolist())
     yield from declared_slices({"mean of both scores": (places_of(mean, cut), cut.names)})
-    del mean
-    yield from _pairs(columns)
 
 
-def _pairs(columns: Mapping[str, Codes]) -> Iterator[Slice]:
+def slices_of_pairs(columns: Mapping[str, Codes]) -> Iterator[Slice]:
+    """Yield each pair of values of two columns that has rows."""
     for one, two in combinations(columns, 2):
         (places, values), (others, other_values) = columns[one], columns[two]
         rows = _rows_of_pairs(places, others)

@@ -1,5 +1,6 @@
 """The rows of live traffic by arm, and their counts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from understudy.comparison.evidence.rows import OutcomeCensus, RowsOfUnits
 from understudy.statistics.sample_ratio import StepOfUnits
-from understudy.statistics.units import Floats
+from understudy.statistics.units import Floats, effective_units, units_of
 
 _WHOLE_BP = 10_000.0
 
@@ -67,6 +68,42 @@ class AssignedRows(RowsOfUnits):
     def weights(self, rows: slice) -> Floats:
         """Return the inverse of the chance of each row's arm."""
         return _WHOLE_BP / self.assigned_bp[rows]
+
+    def sides(self) -> Iterator["RowsOfArm"]:
+        """Yield the rows of the champion's arm, then those of the challenger's."""
+        for chosen in (~self.is_challenger, self.is_challenger):
+            yield RowsOfArm.of(self, chosen)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsOfArm(RowsOfUnits):
+    """Rows of one arm."""
+
+    score: Floats
+    weight: Floats | None  # of a mean of 1; None: all are equal, as while one split was in effect
+
+    @classmethod
+    def of(cls, rows: AssignedRows, chosen: NDArray[np.bool_]) -> "RowsOfArm":
+        return cls(
+            unit=rows.unit[chosen],
+            label=rows.label[chosen],
+            day=rows.day[chosen],
+            score=rows.score[chosen],
+            weight=relative_weights(rows.assigned_bp[chosen]),
+        )
+
+    @property
+    def effective_units(self) -> float:
+        return effective_units(units_of(self.unit).weights(self.weight))
+
+
+def relative_weights(assigned_bp: NDArray[np.uint16]) -> Floats | None:
+    """Return the inverse of the chances of an arm's rows, with a mean of 1; None if all are equal."""
+    if assigned_bp.size == 0 or (assigned_bp == assigned_bp[0]).all():
+        return None
+    weights = 1 / assigned_bp.astype(np.float64)
+    weights /= weights.mean()
+    return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,7 +44,7 @@ def read_arms(engine: Engine, question: Question, pair: ArmPair) -> ArmEvidence:
     first_seen = [StepOfUnits(**row) for row in engine.rows(_FIRST_SEEN)]
     champion, challenger = census.get(False, NO_ROWS), census.get(True, NO_ROWS)
     count = champion.rows + challenger.rows
-    rows = read_ordered(engine, _ROWS, "(FROM assigned WHERE usable)", count, _COLUMNS)
+    rows = read_ordered(engine, _ROWS, COMPARED, count, _COLUMNS)
     return ArmEvidence(
         champion=champion,
         challenger=challenger,
@@ -142,6 +142,8 @@ _COLUMNS = {
     "total_us": np.uint32,
     "day": np.int32,
 }
+COMPARED = "(FROM assigned WHERE usable)"
+"""The rows of `read_arms`."""
 _ROWS = f"""
     SELECT is_challenger, assigned_bp::USMALLINT AS assigned_bp, score,
            coalesce(label, 'nan'::DOUBLE) AS label, level, total_us, {DAY}, {UNIT}

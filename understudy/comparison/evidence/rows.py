@@ -107,6 +107,12 @@ class RowsOfUnits:
         """Return the rows with an outcome."""
         return self.where(~np.isnan(self.label))
 
+    def class_labels(self) -> NDArray[np.bool_] | None:
+        """Return which rows are positive; None unless there are outcomes, and all are 0 or 1."""
+        labels: NDArray[np.bool_] = self.label == 1
+        are_classes = labels.size > 0 and bool((labels | (self.label == 0)).all())
+        return labels if are_classes else None
+
     def by_day(self) -> Iterator[tuple[str, Self]]:
         """Yield the rows of each day, with its date; none if there is but one: these are all rows."""
         days = np.unique(self.day)
@@ -121,12 +127,6 @@ class PairedRows(RowsOfUnits):
 
     champion: NDArray[np.float64]
     shadow: NDArray[np.float64]
-
-    def class_labels(self) -> NDArray[np.bool_] | None:
-        """Return which rows are positive; None unless there are outcomes, and all are 0 or 1."""
-        labels: NDArray[np.bool_] = self.label == 1
-        are_classes = labels.size > 0 and bool((labels | (self.label == 0)).all())
-        return labels if are_classes else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,20 +37,30 @@ OF_LOG = {
     "date": "date",
 }
 """Columns that every row of the score log has, by the name of the slice."""
+BY_MODEL = ("level", "decision")
+"""Those of them that the answer of a model decides, so that arms have other rows in each."""
 _CHUNK_ROWS = 65_536
+_ROWS = "COMPARED"  # the table, or a query, that has the keys of the rows
 
 
 def read_slice_columns(
-    engine: Engine, model: str, names: Sequence[str], file: Path | None, rows: int
+    engine: Engine,
+    model: str,
+    names: Sequence[str],
+    file: Path | None,
+    rows: int,
+    *,
+    of: str = "paired",
 ) -> dict[str, Codes]:
-    """Return the named columns for the rows of the table `paired`, in its order.
+    """Return the named columns for the rows that are compared, in the order of units.
 
     Args:
-        engine: with the table `paired`.
+        engine: with the table of these rows.
         model: the deployment.
         names: of columns; those of the file come first.
         file: Parquet or CSV with a column `request_id`, once per request; None: the log alone.
-        rows: of `paired`.
+        rows: that are compared.
+        of: the table of them, or a query in brackets.
 
     Raises:
         InvalidInputError: a column is in neither, or a request stands twice in the file.
@@ -68,7 +78,8 @@ def read_slice_columns(
     columns: dict[str, Codes] = {}
     if of_log:
         chosen = ", ".join(f"{OF_LOG[name]} AS c{place}" for place, name in enumerate(of_log))
-        engine.keep("sliced", _FROM_LOG.replace("COLUMNS", chosen), {"model": model})
+        query = _FROM_LOG.replace("COLUMNS", chosen).replace(_ROWS, of)
+        engine.keep("sliced", query, {"model": model})
         if engine.rows(_COUNT)[0]["rows"] > rows:
             places = ", ".join(f"c{place}" for place in range(len(of_log)))
             engine.keep("of_nearest", _OF_NEAREST.replace("COLUMNS", places), {})
@@ -76,7 +87,7 @@ def read_slice_columns(
         columns |= zip(of_log, _codes(engine, len(of_log), rows), strict=True)
     if of_file and file is not None:
         _keep_file(engine, file, of_file)
-        engine.keep("sliced", _FROM_FILE, {})
+        engine.keep("sliced", _FROM_FILE.replace(_ROWS, of), {})
         columns |= zip(of_file, _codes(engine, len(of_file), rows), strict=True)
     return columns
 
@@ -173,10 +184,10 @@ _FROM_LOG = f"""
     WITH answers AS (
         SELECT {KEYS}, at_utc AS answered_at_utc, COLUMNS FROM score WHERE model = $model
     )
-    SELECT paired.id, use, candidate, unit,
-           epoch_us(answered_at_utc) - epoch_us(paired.at_utc) AS later_us,
+    SELECT compared.id, use, candidate, unit,
+           epoch_us(answered_at_utc) - epoch_us(compared.at_utc) AS later_us,
            answers.* EXCLUDE (id, candidate, unit, answered_at_utc)
-    FROM paired LEFT JOIN answers USING (id, unit, candidate)
+    FROM {_ROWS} AS compared LEFT JOIN answers USING (id, unit, candidate)
 """  # noqa: S608 - as above
 _COUNT = "SELECT count(*) AS rows FROM sliced"
 # Of several answers to a request the one nearest in time is the row's own.
@@ -187,16 +198,19 @@ _OF_NEAREST = """
     ) = 1
 """
 
-_FROM_FILE = """
-    SELECT paired.id, use, candidate, unit, given_slices.* EXCLUDE (id)
-    FROM paired LEFT JOIN given_slices USING (id)
-"""
+_FROM_FILE = f"""
+    SELECT compared.id, use, candidate, unit, given_slices.* EXCLUDE (id)
+    FROM {_ROWS} AS compared LEFT JOIN given_slices USING (id)
+"""  # noqa: S608 - as above
 
-QUERIES = {
-    "slices by the score log": _FROM_LOG,
-    "the answer nearest to a row": _OF_NEAREST,
-    "slices by a file": _FROM_FILE,
-    "values of a slice": _VALUES,
-    "parts of numbers": _QUANTILES,
-    "slices in the order of rows": _IN_ORDER,
-}
+
+def queries(of: str = "paired") -> dict[str, str]:
+    """Return the queries by name, for the table of the rows that are compared."""
+    return {
+        "slices by the score log": _FROM_LOG.replace(_ROWS, of),
+        "the answer nearest to a row": _OF_NEAREST,
+        "slices by a file": _FROM_FILE.replace(_ROWS, of),
+        "values of a slice": _VALUES,
+        "parts of numbers": _QUANTILES,
+        "slices in the order of rows": _IN_ORDER,
+    }

@@ -6,7 +6,11 @@ from understudy.comparison.compare_arms import ArmReport
 from understudy.comparison.evidence.arm_rows import ArmCensus
 from understudy.comparison.render.coverage_texts import Facts, outcomes_text
 from understudy.comparison.render.decision_texts import last_days
-from understudy.comparison.render.number_texts import number_text, threshold_text
+from understudy.comparison.render.number_texts import (
+    distances_text,
+    number_text,
+    threshold_text,
+)
 from understudy.comparison.sections.arm_days import DayOfArms
 from understudy.runtime.terminal.plain_text import shown
 from understudy.statistics.arms import ArmMeasure
@@ -30,6 +34,12 @@ def arm_facts(report: ArmReport) -> Facts:
     facts += [("warning", warning) for warning in report.warnings]
     facts += [("left out", note) for note in report.comparison.notes]
     return facts
+
+
+def distance_facts(report: ArmReport) -> Facts:
+    """Return the distances of both arms' scores, beside those of chance."""
+    found = report.comparison.distances
+    return [(name, distances_text(each)) for name, each in found.items()]
 
 
 def measure_tables(report: ArmReport) -> list[tuple[str, list[tuple[str, ...]]]]:

@@ -1,18 +1,13 @@
 """The figures of a comparison, as charts. Pure."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 from understudy.comparison.compare import ComparisonReport
 from understudy.comparison.plan import Plan, thresholds_of
+from understudy.comparison.render.class_figures import ranking_charts, reliability_chart
 from understudy.comparison.render.day_figures import coverage_figure, day_figures
-from understudy.comparison.render.svg import Chart, Mark, Role, Series
+from understudy.comparison.render.svg import Chart, Mark, Series
 from understudy.comparison.sections.curves import Curves
-from understudy.statistics.calibration import Calibration, Reliability
-from understudy.statistics.class_curves import Band, ClassCurves
-
-_DIAGONAL = Series("", ((0.0, 0.0), (1.0, 1.0)))
-_UNIT = (0.0, 1.0)
 
 
 def figures_of(report: ComparisonReport) -> list[Chart]:
@@ -25,10 +20,11 @@ def figures_of(report: ComparisonReport) -> list[Chart]:
             _agreement(report.curves, limits.lower, limits.upper),
             _flips(report.curves, report.plan),
         ]
-        charts += _rankings(report.curves)
+        charts += ranking_charts(report.curves.champion, report.curves.shadow)
     classes = report.quality.classes if report.quality is not None else None
     if classes is not None and classes.calibration is not None:
-        charts.append(_reliability(classes.calibration))
+        calibration = classes.calibration
+        charts.append(reliability_chart(calibration.champion, calibration.shadow))
     charts += day_figures(report.days)
     if len(report.coverage.periods) > 1:
         charts.append(coverage_figure(report.coverage.periods))
@@ -80,67 +76,3 @@ def _flips(curves: Curves, plan: Plan) -> Chart:
         ],
         y_range=(0.0, max(shares) * 1.05 or 1e-6),
     )
-
-
-def _rankings(curves: Curves) -> list[Chart]:
-    if curves.champion is None or curves.shadow is None:
-        return []
-    versions: list[tuple[ClassCurves, Role]] = [
-        (curves.champion, "champion"),
-        (curves.shadow, "shadow"),
-    ]
-    of_roc, of_recall = versions[0][0].roc_band, versions[0][0].precision_recall_band
-    roc_bands = [Series.band(version.roc_band.points, role) for version, role in versions]
-    roc = [Series(role, version.roc, role=role) for version, role in versions]
-    bands = [Series.band(version.precision_recall_band.points, role) for version, role in versions]
-    recall = [Series(role, version.precision_recall, role=role) for version, role in versions]
-    return [
-        Chart(
-            f"Receiver operating characteristic; {_bands_text('recall at each rate', of_roc)}",
-            "false positive rate",
-            "recall",
-            [_DIAGONAL, *roc_bands, *roc],
-            x_range=_UNIT,
-            y_range=_UNIT,
-        ),
-        Chart(
-            f"Precision and recall; {_bands_text('precision at each recall', of_recall)}",
-            "recall",
-            "precision",
-            [*bands, *recall],
-            x_range=_UNIT,
-            y_range=_UNIT,
-        ),
-    ]
-
-
-def _bands_text(of: str, band: Band) -> str:
-    return f"no bands: {band.why}" if band.why else f"bands: intervals of {of}"
-
-
-def _reliability(calibration: Calibration) -> Chart:
-    return Chart(
-        title="Calibration: share of positives by mean score, with intervals",
-        x_label="mean score",
-        y_label="share of positives",
-        series=[
-            _DIAGONAL,
-            *_bins(calibration.champion, "champion"),
-            *_bins(calibration.shadow, "shadow"),
-        ],
-        x_range=_UNIT,
-        y_range=_UNIT,
-    )
-
-
-def _bins(reliability: Reliability, role: Role) -> Iterator[Series]:
-    """Yield the intervals of the shares, and the shares as a line."""
-    intervals = [
-        (each.mean_score, end)
-        for each in reliability.bins
-        if (share := each.positive_share).lower is not None and share.upper is not None
-        for end in (share.lower, share.upper)
-    ]
-    yield Series("intervals", intervals, kind="whiskers", role=role)
-    points = [(each.mean_score, each.positive_share.estimate or 0.0) for each in reliability.bins]
-    yield Series(role, points, role=role)

@@ -1,5 +1,6 @@
 """Numbers with their intervals, as texts."""
 
+from understudy.statistics.distributions import DistributionShift
 from understudy.statistics.measures import Number, PairedMeasure
 
 Row = tuple[str, str, str, str]  # name, answered, shadow, difference
@@ -30,6 +31,14 @@ def optional_text(value: float | None, otherwise: str = "undefined") -> str:
 
 def threshold_text(threshold: float, *, acts: bool) -> str:
     return f"{threshold:g}, " + ("which acts" if acts else "asked for")
+
+
+def distances_text(shift: DistributionShift) -> str:
+    """Return both distances of distributions, each beside its value by chance."""
+    return (
+        f"KS {shift.ks_distance:.4f}, PSI {shift.psi:.4f} (independent samples of one "
+        f"distribution: up to {shift.ks_by_chance:.4f} and {shift.psi_by_chance:.4f})"
+    )
 
 
 def measure_row(name: str, measure: PairedMeasure) -> Row:

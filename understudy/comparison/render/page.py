@@ -28,7 +28,7 @@ def page_of(report: ComparisonReport) -> str:
 
 
 def _queries(report: ComparisonReport) -> dict[str, str]:
-    of_slices = {} if report.slices is None else slice_columns.QUERIES
+    of_slices = {} if report.slices is None else slice_columns.queries()
     return QUERIES | offered.QUERIES | of_slices
 
 

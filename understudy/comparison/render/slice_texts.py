@@ -24,7 +24,7 @@ def slice_tables(slices: SliceComparison | None) -> list[tuple[str, list[tuple[s
             rest = f"{others} less certain, {found.too_small} too small to test"
             rows.append(("others", rest, "", "", "", ""))
         tables.append((title, rows))
-    return tables
+    return [(title, rows) for title, rows in tables if rows]  # one column has no pairs
 
 
 def _slice_row(each: SliceFinding, *, is_loss: bool) -> tuple[str, ...]:

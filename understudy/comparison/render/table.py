@@ -47,8 +47,12 @@ def print_arms(report: ArmReport) -> None:
     )
     screen.facts(arm_texts.arm_facts(report), title="rows")
     screen.table(arm_texts.STEPS, arm_texts.ratio_rows(report), title="sample ratio")
+    if distances := arm_texts.distance_facts(report):
+        screen.facts(distances, title="distances of the scores")
     for title, rows in arm_texts.measure_tables(report):
         screen.table(arm_texts.MEASURES, rows, title=title)
+    for title, found in slice_texts.slice_tables(report.slices):
+        screen.table(slice_texts.SLICES, found, title=title)
     if by_day := arm_texts.day_rows(report):
         screen.table(arm_texts.DAYS, by_day, title="differences by day")
     _print_verdict(screen, report.verdict, texts.margins_origin(report.plan, pair.first_at))

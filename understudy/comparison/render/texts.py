@@ -16,6 +16,7 @@ from understudy.comparison.render.coverage_texts import (
 from understudy.comparison.render.decision_texts import flip_tables, quality_tables
 from understudy.comparison.render.number_texts import (
     Row,
+    distances_text,
     interval_text,
     measure_row,
     number_text,
@@ -167,16 +168,12 @@ def _row_facts(report: ComparisonReport) -> Facts:
 def _distance_facts(scores: ScoreComparison) -> Facts:
     quantiles = ", ".join(f"{k} {v:.6f}" for k, v in scores.absolute_quantiles.items())
     pearson, spearman = scores.correlation.pearson, scores.correlation.spearman
-    limits, shift = scores.agreement, scores.shift
-    distances = (
-        f"KS {shift.ks_distance:.4f}, PSI {shift.psi:.4f} "
-        f"(independent samples of one distribution: up to {shift.psi_by_chance:.4f})"
-    )
+    limits = scores.agreement
     return [
         ("|difference|", quantiles),
         ("limits of agreement", f"{limits.lower:+.6f} to {limits.upper:+.6f}"),
         ("correlation", f"Pearson {optional_text(pearson)}, Spearman {optional_text(spearman)}"),
-        ("distributions", distances),
+        ("distributions", distances_text(scores.shift)),
     ]
 
 

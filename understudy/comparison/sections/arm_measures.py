@@ -11,6 +11,7 @@ from understudy.comparison.decisions.verdict import Shown
 from understudy.comparison.evidence.arm_rows import AssignedRows
 from understudy.domain.margins import Costs, Measure
 from understudy.statistics.arms import (
+    ArmEstimates,
     ArmMeasure,
     OfBothArms,
     arm_estimates,
@@ -35,6 +36,7 @@ class Asked:
     name: str
     of: Statistic
     over: str = WEIGHT  # the column in which a unit has its part of the measure
+    moved_by: str | None = None  # that of all units that move it; None: those with a part
     rows: Counts | None = None  # unweighted rows of the share in either arm; None: it is no share
     measure: Measure | None = None  # on which a verdict may rest
     centre: float = 0.0  # that was taken from the values, and is added to the means
@@ -60,17 +62,22 @@ def measured(
     rows: AssignedRows, columns: Mapping[str, Column], asked: Sequence[Asked], *, confidence: float
 ) -> Measured:
     """Return the measures of both arms over rows, in two passes over their sums."""
-    names = (WEIGHT, *columns)
-    sums = _sums(rows, columns)
-    estimates = arm_estimates(sums, [_of_both(each, names) for each in asked])
     found = Measured()
-    for each, estimate in zip(asked, estimates, strict=True):
+    for each, estimate in zip(asked, estimated(rows, columns, asked), strict=True):
         if each.rows is None:
             number = arm_mean(estimate.moved(each.centre), confidence=confidence)
         else:
             number = arm_share(estimate, rows=each.rows, confidence=confidence)
         found.add(each.name, number, rows.score.size, each.measure)
     return found
+
+
+def estimated(
+    rows: AssignedRows, columns: Mapping[str, Column], asked: Sequence[Asked]
+) -> list[ArmEstimates]:
+    """Return the estimates of the measures, without their intervals."""
+    names = (WEIGHT, *columns)
+    return arm_estimates(_sums(rows, columns), [_of_both(each, names) for each in asked])
 
 
 def counts_of(rows: AssignedRows, chosen: NDArray[np.bool_] | None = None) -> Counts:
@@ -122,9 +129,11 @@ def _sums(rows: AssignedRows, columns: Mapping[str, Column]) -> UnitSums:
 def _of_both(asked: Asked, names: Sequence[str]) -> OfBothArms:
     def side(start: int) -> OfTotals:
         places = {name: start + place for place, name in enumerate(names)}
+        moved_by = asked.moved_by or asked.over
         return OfTotals(
             lambda totals: asked.of(lambda name: totals[..., places[name]]),
             lambda sums: sums[:, places[asked.over]],
+            lambda sums: sums[:, places[moved_by]],
         )
 
     return OfBothArms(side(1), side(1 + len(names)))

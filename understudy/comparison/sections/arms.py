@@ -2,12 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from understudy.comparison.decisions.verdict import Shown
 from understudy.comparison.evidence.arm_rows import ArmEvidence, AssignedRows
 from understudy.comparison.plan import Plan, thresholds_of
+from understudy.comparison.sections.arm_curves import (
+    ArmCurves,
+    calibration_errors,
+    curves_of_arms,
+)
+from understudy.comparison.sections.arm_distributions import distributions_of_arms
 from understudy.comparison.sections.arm_measures import (
     Asked,
     Column,
@@ -22,9 +29,12 @@ from understudy.comparison.sections.arm_measures import (
 from understudy.domain.margins import Measure
 from understudy.statistics.arms import ArmMeasure, arm_auc
 from understudy.statistics.calibration import are_probabilities, log_losses
+from understudy.statistics.distributions import DistributionShift
 from understudy.statistics.ranking import auc_of, can_compare_auc
 from understudy.statistics.sample_ratio import SampleRatio, sample_ratios
 from understudy.statistics.units import Floats
+
+FoundT = TypeVar("FoundT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class ArmComparison:
     decisions: tuple[ArmDecisionsAt, ...]  # at each threshold, first that which acts
     judged: Mapping[Measure, Shown]  # those on which a verdict may rest
     sample_ratio: tuple[SampleRatio, ...]  # of each step
+    distances: Mapping[str, DistributionShift]  # of the scores, by the name in tables
+    curves: ArmCurves | None  # None: an arm has no row
     refusals: tuple[str, ...]
     notes: tuple[str, ...]  # measures that are missing, with the reason
 
@@ -51,9 +63,14 @@ class ArmComparison:
 def compare_arms(evidence: ArmEvidence, plan: Plan) -> ArmComparison:
     """Return the measures of both arms on all rows, and on those with outcomes."""
     ratios = sample_ratios(evidence.first_seen)
+    # Before the rows with outcomes are copied: each takes a part of the memory.
+    scores = distributions_of_arms(evidence.rows, confidence=plan.confidence)
     labelled = evidence.rows.labelled()
     on_outcomes, notes = _on_outcomes(evidence, labelled, plan)
-    found = _on_all(evidence.rows, plan) | on_outcomes
+    curves = (
+        None if scores is None else curves_of_arms(scores, labelled, confidence=plan.confidence)
+    )
+    found = _on_all(evidence.rows, plan) | on_outcomes | calibration_errors(curves)
     decisions = [
         (threshold, _decisions(evidence.rows, labelled, threshold, plan))
         for threshold in thresholds_of(plan)
@@ -67,6 +84,8 @@ def compare_arms(evidence: ArmEvidence, plan: Plan) -> ArmComparison:
         ),
         judged=found.judged | (acting[0] if acting else {}),
         sample_ratio=ratios,
+        distances={} if scores is None else {"distributions": scores.shift},
+        curves=curves,
         refusals=tuple(_refusals(evidence, ratios, plan)),
         notes=tuple(notes),
     )
@@ -78,12 +97,16 @@ def beside(found: ArmComparison, own: ArmComparison) -> ArmComparison:
         replace(each, measures={**each.measures, **_as_own(of_own.measures)})
         for each, of_own in zip(found.decisions, own.decisions, strict=True)
     ]
-    measures = {**found.measures, **_as_own(own.measures)}
-    return replace(found, measures=measures, decisions=tuple(decisions))
+    return replace(
+        found,
+        measures={**found.measures, **_as_own(own.measures)},
+        decisions=tuple(decisions),
+        distances={**found.distances, **_as_own(own.distances)},
+    )
 
 
-def _as_own(measures: Mapping[str, ArmMeasure]) -> dict[str, ArmMeasure]:
-    return {f"{name}, A/A": measure for name, measure in measures.items()}
+def _as_own(found: Mapping[str, FoundT]) -> dict[str, FoundT]:
+    return {f"{name}, A/A": each for name, each in found.items()}
 
 
 def _refusals(evidence: ArmEvidence, ratios: tuple[SampleRatio, ...], plan: Plan) -> Iterator[str]:
@@ -134,14 +157,9 @@ def _on_outcomes(
     """Return the measures on rows with outcomes, and the reasons for which some are missing."""
     if labelled.label.size == 0:
         return Measured(), ["no row of either arm has an outcome that counts"]
-    if not _are_classes(labelled):
+    if labelled.class_labels() is None:
         return _numbers(labelled, plan), []
     return _classes(evidence, labelled, plan)
-
-
-def _are_classes(labelled: AssignedRows) -> bool:
-    label = labelled.label
-    return label.size > 0 and bool(((label == 0) | (label == 1)).all())
 
 
 def _numbers(labelled: AssignedRows, plan: Plan) -> Measured:
@@ -199,11 +217,11 @@ def _classes(
 
 def _areas(labelled: AssignedRows, confidence: float) -> ArmMeasure | None:
     sides = []
-    for is_side in (~labelled.is_challenger, labelled.is_challenger):
-        labels, units = labelled.label[is_side] == 1, labelled.unit[is_side]
+    for side in labelled.sides():
+        labels, units = side.label == 1, side.unit
         if not can_compare_auc(labels, units):
             return None
-        sides.append(auc_of(labels, labelled.score[is_side], clusters=units, confidence=confidence))
+        sides.append(auc_of(labels, side.score, clusters=units, confidence=confidence))
     return arm_auc(sides[0], sides[1])
 
 
@@ -218,7 +236,7 @@ def _decisions(
     )
     alarms = {"alarm": lambda part: rows.score[part] >= threshold}
     found = measured(rows, alarms, [share], confidence=plan.confidence)
-    if not _are_classes(labelled):
+    if labelled.class_labels() is None:
         return found
     return found | _decisions_on_outcomes(labelled, threshold, plan)
 

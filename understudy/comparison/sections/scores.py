@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from understudy.comparison.evidence.rows import PairedRows
-from understudy.statistics.distributions import DistributionShift, distribution_shift
+from understudy.statistics.distributions import DistributionShift, Sample, distribution_shift
 from understudy.statistics.measures import PairedMeasure
 from understudy.statistics.paired import (
     MIN_PAIRS,
@@ -14,7 +14,7 @@ from understudy.statistics.paired import (
     correlate,
     mean_scores,
 )
-from understudy.statistics.units import effective_units, units_of
+from understudy.statistics.units import units_of
 
 QUANTILE_LEVELS = (0.5, 0.9, 0.99, 1.0)
 
@@ -36,6 +36,7 @@ def compare_scores(rows: PairedRows, *, confidence: float) -> ScoreComparison | 
     if rows.champion.size < MIN_PAIRS:
         return None
     champion, shadow, units = rows.champion, rows.shadow, units_of(rows.unit)
+    samples = (Sample.of(each, units) for each in (champion, shadow))
     quantiles = absolute_quantiles(champion, shadow, QUANTILE_LEVELS)
     return ScoreComparison(
         pairs=champion.size,
@@ -46,5 +47,5 @@ def compare_scores(rows: PairedRows, *, confidence: float) -> ScoreComparison | 
         },
         agreement=agreement(champion, shadow),
         correlation=correlate(champion, shadow),
-        shift=distribution_shift(champion, shadow, rows=effective_units(units.rows)),
+        shift=distribution_shift(*samples),
     )

@@ -1,14 +1,23 @@
-"""Slices: where the two versions differ, declared columns and those that a search adds."""
+"""Slices: where two versions differ, declared columns and those that a search adds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
-from understudy.comparison.decisions.slicing import Codes, declared_slices, found_slices
-from understudy.comparison.evidence.rows import PairedRows
-from understudy.statistics.slices import SliceFindings, find_differences
+from understudy.comparison.decisions.slicing import (
+    Codes,
+    declared_slices,
+    slices_of_pairs,
+    slices_of_scores,
+)
+from understudy.comparison.evidence.rows import PairedRows, RowsOfUnits
+from understudy.statistics.slices import SliceFindings, find_differences, paired_difference
 from understudy.statistics.units import units_of
+
+RowsT = TypeVar("RowsT", bound=RowsOfUnits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +36,29 @@ def compare_slices(
     """Return the differences by slice; None without columns or with fewer than two pairs."""
     if not columns or rows.champion.size < 2:  # noqa: PLR2004 - pairs
         return None
-    labelled = ~np.isnan(rows.label)
-    has_outcomes = bool(labelled.any())
-    part, codes = rows, columns
-    if has_outcomes and not labelled.all():
-        part = rows.labelled()
-        codes = {name: (places[labelled], names) for name, (places, names) in columns.items()}
+    part, codes, has_outcomes = with_outcomes(rows, columns)
     if has_outcomes:
         measure = "squared error (Brier), shadow - answered"
         differences = (part.shadow - part.label) ** 2 - (part.champion - part.label) ** 2
     else:
         measure = "score, shadow - answered, against the other rows"
         differences = part.shadow - part.champion
-    units = units_of(part.unit)
-    declared, found = (
-        find_differences(
-            slices, differences, units, is_against_rest=not has_outcomes, confidence=confidence
-        )
-        for slices in (declared_slices(codes), found_slices(codes, (part.champion, part.shadow)))
+    of_slice = paired_difference(differences, units_of(part.unit), is_against_rest=not has_outcomes)
+    searched = chain(slices_of_scores((part.champion, part.shadow)), slices_of_pairs(codes))
+    return SliceComparison(
+        measure,
+        has_outcomes,
+        declared=find_differences(declared_slices(codes), of_slice, confidence=confidence),
+        found=find_differences(searched, of_slice, confidence=confidence),
     )
-    return SliceComparison(measure, has_outcomes, declared, found)
+
+
+def with_outcomes(
+    rows: RowsT, columns: Mapping[str, Codes]
+) -> tuple[RowsT, Mapping[str, Codes], bool]:
+    """Return the rows with outcomes and their columns, or all rows if none has one: False."""
+    labelled = ~np.isnan(rows.label)
+    if not labelled.any() or labelled.all():
+        return rows, columns, bool(labelled.any())
+    codes = {name: (places[labelled], names) for name, (places, names) in columns.items()}
+    return rows.labelled(), codes, True
