@@ -64,7 +64,11 @@ class Sqlite:
 
     def objects_of(self, connection: Connection) -> Mapping[Named, str]:
         rows = connection.exec_driver_sql(_OBJECTS)
-        return {(kind, name): sql for kind, name, sql in rows}
+        # A table that a step made anew has its name in quotation marks.
+        return {
+            (kind, name): sql.replace(f'CREATE TABLE "{name}"', f"CREATE TABLE {name}", 1)
+            for kind, name, sql in rows
+        }
 
     def expected_objects(self) -> Mapping[Named, str]:
         return _expected_objects()
@@ -104,6 +108,18 @@ def copy_database(connection: Connection, copy: Path) -> None:
         raise UnavailableError(f"copy {copy}", str(error)) from error
 
 
+def triggers_of(table: str) -> list[str]:
+    """Return the statements that make the triggers which let rows only be inserted.
+
+    A step that makes such a table anew makes them again.
+    """
+    return [
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} are written once'); END"
+        for verb in ("UPDATE", "DELETE")
+    ]
+
+
 def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver starts no transaction by itself
     cursor = connection.cursor()
@@ -138,12 +154,9 @@ def _boot_id() -> str:
 
 
 for _table in WRITTEN_ONCE:
-    for _verb in ("UPDATE", "DELETE"):
+    for _statement in triggers_of(_table.name):
         event.listen(
             _table,
             "after_create",
-            DDL(  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
-                f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
-                f"BEGIN SELECT RAISE(ABORT, '{_table.name} are written once'); END"
-            ).execute_if(dialect="sqlite"),
+            DDL(_statement).execute_if(dialect="sqlite"),  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
         )
