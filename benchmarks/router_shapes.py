@@ -1,8 +1,15 @@
 """The request path under other loads: one in flight, mirrored, streamed, in batches, wider."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from benchmarks.h2load import Load, write_frame
 from benchmarks.measure import (
@@ -16,7 +23,7 @@ from benchmarks.measure import (
     median_rate,
     median_ratio,
 )
-from benchmarks.model import ENTITY, MODEL
+from benchmarks.model import ENTITY, MODEL, BenchFiles, make_files
 from benchmarks.request_path import (
     CHAMPION,
     RequestPath,
@@ -26,7 +33,10 @@ from benchmarks.request_path import (
 )
 from benchmarks.router_score import open_floor_target
 from benchmarks.rows import Effort, Row, Scenario
+from understudy.artifact.onnx_model import OnnxModel, open_model
+from understudy.artifact.session_options import SessionOptions
 from understudy.client.requests import batch_request
+from understudy.domain.versions import MODEL_FILE
 from understudy.scoring.v1 import scoring_pb2
 
 MOST_LATENCY_TIMES = 3.2
@@ -34,8 +44,10 @@ LEAST_MIRRORED_RATIO = 0.85
 MOST_MIRRORED_P99_TIMES = 1.1
 LEAST_STREAM_RATIO = 2.0
 LEAST_BATCH_ROWS_PER_S = 60_000
+LEAST_SESSION_RATIO = 0.5
 MOST_WIDTH_TIMES = 1.3
 CANDIDATES = 200
+_WIDTH = 200
 MESSAGES_PER_STREAM = 200
 _STREAM_METHOD = "/understudy.scoring.v1.ScoringService/ScoreStream"
 _BATCH_METHOD = "/understudy.scoring.v1.ScoringService/ScoreBatch"
@@ -146,18 +158,52 @@ async def measure_batch(effort: Effort, folder: Path) -> list[Row]:
             answer.ByteSize(),
             path.batches,
         )
-        measured = await alternate([target], effort)
-    rows_per_s = median_rate(measured[target.name]) * CANDIDATES
+        model, rows = _session(
+            make_files(folder.parent / f"model-{_WIDTH}", width=_WIDTH, versions=2)
+        )
+        bare: list[float] = []
+        measured: list[Measured] = []
+        for _ in range(effort.rounds):
+            bare.append(await asyncio.to_thread(_rows_per_s, model, rows, effort.seconds))
+            measured += (await alternate([target], Effort(1, effort.seconds)))[target.name]
+    rows_per_s = median_rate(measured) * CANDIDATES
+    ratio = median(
+        each.counted.requests_per_s * CANDIDATES / alone
+        for each, alone in zip(measured, bare, strict=True)
+    )
     return [
         _row(
+            "ScoreBatch beside session.run on the same rows",
+            measured,
+            goal=f">= {LEAST_SESSION_RATIO} of its rows/s, one thread",
+            units_per_call=CANDIDATES,
+            met=ratio >= LEAST_SESSION_RATIO,
+            note=f"{ratio:.2f} of {median(bare):,.0f} rows/s",
+        ),
+        _row(
             "ScoreBatch 200 x 200, rows",
-            measured[target.name],
+            measured,
             units_per_call=CANDIDATES,
             goal=f">= {LEAST_BATCH_ROWS_PER_S:,} rows/s on 2 cores",
             met=rows_per_s >= LEAST_BATCH_ROWS_PER_S,
             note="4 calls in flight; the load generator is on the same cores",
-        )
+        ),
     ]
+
+
+def _session(files: BenchFiles) -> tuple[OnnxModel, NDArray[np.float32]]:
+    """Return the champion as a scorer opens it, and the features of the candidates."""
+    table = pq.read_table(files.features, columns=list(files.feature_names)).slice(0, CANDIDATES)
+    rows = np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float32)
+    return open_model(files.artifacts[0] / MODEL_FILE, SessionOptions()), rows
+
+
+def _rows_per_s(model: OnnxModel, rows: NDArray[np.float32], seconds: float) -> float:
+    began_s, runs = time.perf_counter(), 0
+    while (elapsed_s := time.perf_counter() - began_s) < seconds:
+        model.run([rows], model.every_output)
+        runs += 1
+    return runs * len(rows) / elapsed_s
 
 
 async def measure_width(effort: Effort, folder: Path) -> list[Row]:
