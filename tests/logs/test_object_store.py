@@ -1,5 +1,6 @@
 """The contract of an object store: on a folder, and on S3 as SeaweedFS has it."""
 
+import io
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.seaweed import seaweed_for_this_process
 from understudy.domain.errors import InvalidInputError, NotFoundError, UnavailableError
 from understudy.domain.store_urls import StoreUrl, parse_store_url
 from understudy.runtime.free_port import free_port
+from understudy.runtime.object_file import ObjectFile
 from understudy.runtime.object_store import ObjectStore
 
 
@@ -55,6 +57,22 @@ def test_a_removed_object_is_gone_and_removing_it_again_is_no_fault(store: Objec
     assert list(store.listed("a")) == []
     with pytest.raises(NotFoundError):
         store.read("a/one")
+
+
+def test_parts_of_an_object_are_those_of_its_listed_content(store: ObjectStore) -> None:
+    content = bytes(range(256)) * 1_000
+    store.put("a/one", content)
+    (listed,) = store.listed("a")
+
+    with ObjectFile(store, listed) as file:
+        for start, length in ((0, 10), (255_990, 10), (100_000, 90_000), (255_999, 99)):
+            assert file.seek(start) == file.tell() == start
+            assert file.read(length) == content[start : start + length]
+        assert file.seek(-8, io.SEEK_END) == 255_992
+        assert file.read() == content[-8:]
+    store.put("a/one", content[::-1])
+    with pytest.raises(NotFoundError):
+        store.read_part(listed, 0, 10)
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ def replaces(names: Iterable[str]) -> dict[bytes, bytes]:
 
 
 def replaced_files(stated: Mapping[str, Metadata]) -> frozenset[str]:
-    """Return the paths of files that another one replaces.
+    """Return the paths of files that another one replaces; they are in its folder.
 
     Args:
         stated: metadata by path; a file that cannot be read has none.
@@ -22,7 +22,7 @@ def replaced_files(stated: Mapping[str, Metadata]) -> frozenset[str]:
     found: set[str] = set()
     for path, metadata in stated.items():
         folder, slash, _ = path.rpartition("/")
-        found.update(f"{folder}{slash}{name}" for name in _names(metadata))
+        found.update(f"{folder}{slash}{name}" for name in _names(metadata) if "/" not in name)
     return frozenset(found)
 
 

@@ -21,10 +21,10 @@ from understudy.domain.errors import (
 from understudy.domain.store_urls import StoreUrl, is_store_url, parse_store_url
 from understudy.logs.finished_files import EVERYTHING, Scope
 from understudy.logs.schema import LogKind
+from understudy.logs.statements import STATEMENTS
 from understudy.runtime.object_store import ObjectStore, StoredObject
 
 _DEPTH = 4  # LOG/model=…/date=…/FILE
-_STATEMENTS = "writers"
 _THREADS = 8  # most of the time is waiting for the store
 _LEAST_FREE = 0.1  # of the disk, after the fetch
 
@@ -48,6 +48,15 @@ class LogPlace:
         return str(self.at)
 
     @property
+    def store(self) -> ObjectStore | None:
+        """The store, opened; None for a folder.
+
+        Raises:
+            The errors of `ObjectStore.open`.
+        """
+        return ObjectStore.open(self.at) if isinstance(self.at, StoreUrl) else None
+
+    @property
     def folder(self) -> Path:
         """The folder, for commands that change logs or read unfinished files.
 
@@ -55,7 +64,7 @@ class LogPlace:
             InvalidInputError: the place is a store.
         """
         if isinstance(self.at, StoreUrl):
-            accepted = "a folder: this command changes logs, or reads unfinished files"
+            accepted = "a folder: this command merges or adds files, or reads unfinished ones"
             raise InvalidInputError.of("log_dir", read=str(self.at), accepted=accepted)
         return self.at
 
@@ -78,8 +87,8 @@ class LogPlace:
 
 
 def _fetch(store: ObjectStore, folder: Path, scope: Scope) -> None:
-    found = [each for kind in LogKind for each in _in_scope(store, kind, scope)]
-    statements = list(store.listed(_STATEMENTS))
+    found = [each for kind in LogKind for each in objects_in_scope(store, kind, scope)]
+    statements = list(store.listed(STATEMENTS))
     if not found and not statements:
         raise NotFoundError("log directory", store.url)
     _check_room(folder, sum(each.size_bytes for each in (*found, *statements)))
@@ -88,7 +97,12 @@ def _fetch(store: ObjectStore, folder: Path, scope: Scope) -> None:
             pass
 
 
-def _in_scope(store: ObjectStore, kind: LogKind, scope: Scope) -> Iterator[StoredObject]:
+def objects_in_scope(store: ObjectStore, kind: LogKind, scope: Scope) -> Iterator[StoredObject]:
+    """Yield the objects of one log, whatever software has put them there.
+
+    Raises:
+        UnavailableError: the store does not answer, or refuses.
+    """
     folder = kind.value if scope.model is None else f"{kind.value}/model={scope.model}"
     for each in store.listed(folder):
         parts = PurePosixPath(each.key).parts

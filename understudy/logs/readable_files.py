@@ -31,27 +31,41 @@ def readable_files(paths: Iterable[Path], kind: LogKind) -> tuple[list[Path], tu
     with ThreadPoolExecutor(_THREADS) as threads:
         listed = list(paths)
         found = dict(zip(listed, threads.map(lambda p: _judged(p, expected), listed), strict=True))
-    replaced = replaced_files({str(path): stated for path, (_, stated) in found.items()})
+    replaced = _replaced(found)
     current = [path for path in listed if str(path) not in replaced]
     readable = [path for path in current if found[path][0] is None]
     left_out = (LeftOut(path, why) for path in current if (why := found[path][0]))
     return readable, tuple(left_out)
 
 
+def is_damage(error: pa.ArrowException | OSError | UnicodeError) -> bool:
+    """Return whether an error on reading a file is of its bytes, and not of the disk."""
+    return not isinstance(error, OSError) or error.errno is None  # Arrow's own have none
+
+
+def replaced_by(paths: Iterable[Path], kind: LogKind) -> frozenset[str]:
+    """Return the paths that merged ones among these files of a log have replaced."""
+    return _replaced({path: _judged(path, schema_of_kind(kind)) for path in paths})
+
+
+def _replaced(found: Mapping[Path, tuple[str | None, Mapping[bytes, bytes]]]) -> frozenset[str]:
+    # A file that cannot be read replaces none: it would hide their rows, or end them.
+    ours = {str(path): stated for path, (fault, stated) in found.items() if fault is None}
+    return replaced_files(ours)
+
+
 def _judged(path: Path, expected: pa.Schema) -> tuple[str | None, Mapping[bytes, bytes]]:
     """Return why a file cannot be read with the others, None if it can, and its metadata."""
     try:
         schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
+        return fault_of(schema, expected), schema.metadata or {}
+    except (OSError, pa.ArrowException, UnicodeError) as error:  # UTF-8 may be damaged too
         return (str(error).splitlines() or [type(error).__name__])[0], {}
-    metadata: Mapping[bytes, bytes] = schema.metadata or {}
-    return _fault_of(schema, metadata, expected), metadata
 
 
-def _fault_of(
-    schema: pa.Schema, metadata: Mapping[bytes, bytes], expected: pa.Schema
-) -> str | None:
-    stated = metadata.get(VERSION_KEY)
+def fault_of(schema: pa.Schema, expected: pa.Schema) -> str | None:
+    """Return why a file with this schema cannot be read with those of a log; None if it can."""
+    stated = (schema.metadata or {}).get(VERSION_KEY)
     if stated is None:
         return "a file of other software"
     if stated != SCHEMA_VERSION.encode():

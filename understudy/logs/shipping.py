@@ -12,22 +12,31 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from understudy.domain.errors import RefusedError, UnavailableError, UnderstudyError
-from understudy.domain.merged_files import REPLACES_KEY, replaced_files
+from understudy.domain.merged_files import REPLACES_KEY
 from understudy.logs.decisions.shipping import ShippedFile, ShippingPolicy, removable
+from understudy.logs.erased_rows import ErasedRows
 from understudy.logs.finished_files import EVERYTHING, finished_files, model_of
 from understudy.logs.local_bytes import bytes_below
-from understudy.logs.readable_files import readable_files
+from understudy.logs.readable_files import is_damage, readable_files, replaced_by
 from understudy.logs.removed_rows import NUMBER_COLUMNS, numbers_of
 from understudy.logs.replaced_files import finish_replacements, locked, metadata_of, only_upkeep
 from understudy.logs.schema import LogKind
 from understudy.logs.shipping_report import ShippingReport
-from understudy.logs.statements import shared_statements, state_shipped
+from understudy.logs.statements import (
+    STATEMENTS,
+    NumbersByWriter,
+    is_removal,
+    shared_statements,
+    state_shipped,
+    united_numbers,
+)
 from understudy.runtime.file_state import FileState
 from understudy.runtime.object_store import ObjectStore, StoredObject
 
@@ -43,9 +52,11 @@ class Shipper:
     store: ObjectStore
     policy: ShippingPolicy
     _shipped: dict[str, FileState] = field(default_factory=dict)
+    _erased: ErasedRows = field(init=False)
     report: ShippingReport = field(init=False)
 
     def __post_init__(self) -> None:
+        self._erased = ErasedRows(self.store)
         self.report = ShippingReport(target=str(self.store.url), at_s=0.0)
 
     def ship(self, now_s: float) -> ShippingReport:
@@ -96,13 +107,13 @@ class Shipper:
 
     def _send(self) -> str:
         """Send the files that the store may lack; return the last trouble with one of them."""
+        folders = self._unsent()
+        if not folders:
+            return ""
+        self._erased.refresh()
         trouble = ""
-        folders: dict[str, list[str]] = defaultdict(list)
-        for key, state in self._local():
-            if self._shipped.get(key) != state:
-                folders[key.rpartition("/")[0]].append(key)
         for folder, keys in sorted(folders.items()):
-            stored = {each.key: each for each in self.store.listed(folder)}
+            stored = {each.key: each for each in self.store.listed(folder or STATEMENTS)}
             for key in keys:
                 try:
                     self._send_one(key, stored.get(key))
@@ -110,13 +121,30 @@ class Shipper:
                     continue  # merged or erased since the listing
                 except OSError as error:  # of one file: the others are sent
                     trouble = str(error)
+        if self._erased.refresh():  # meanwhile rows were erased, perhaps of these files
+            for key in chain.from_iterable(folders.values()):
+                self._shipped.pop(key, None)
         return trouble
+
+    def _unsent(self) -> dict[str, list[str]]:
+        """Return the keys of files that the store may lack, by folder.
+
+        Statements of removed rows have none, and so come first: a process that erases rows in the
+        store sees them before it sees files without these rows.
+        """
+        folders: dict[str, list[str]] = defaultdict(list)
+        for key, state in self._local():
+            if self._shipped.get(key) != state:
+                folders["" if is_removal(key) else key.rpartition("/")[0]].append(key)
+        return folders
 
     def _send_one(self, key: str, stored: StoredObject | None) -> None:
         with (self.root / key).open("rb") as file:
             state = FileState.of(os.fstat(file.fileno()))
-            content = file.read()
-        if stored is None or not self._is_same(stored, content):
+            content = self._kept(key, file.read())
+        if content is None:
+            self.store.remove(key)
+        elif stored is None or not self._is_same(stored, content):
             e_tag = self.store.put(key, content)
             if not self._is_same(StoredObject(key, len(content), e_tag), content):
                 raise UnavailableError(
@@ -130,6 +158,13 @@ class Shipper:
         self._remove_replaced(key)
         self._shipped[key] = state
 
+    def _kept(self, key: str, content: bytes) -> bytes | None:
+        """Return a file without the rows that were erased in the store; None if all were."""
+        if not key.endswith(".parquet"):
+            return content
+        kind, model, _ = key.split("/", 2)
+        return self._erased.kept_content(LogKind(kind), model.removeprefix("model="), content)
+
     def _is_same(self, stored: StoredObject, content: bytes) -> bool:
         """Return whether an object has this content: by its tag, or if that is no digest by reading it."""
         if stored.size_bytes != len(content):
@@ -142,10 +177,10 @@ class Shipper:
         """Remove the objects that a merged file replaces, now that it is there."""
         if not key.endswith(".parquet"):
             return
-        metadata = metadata_of(self.root / key)
-        if REPLACES_KEY in metadata:
-            for replaced in sorted(replaced_files({key: metadata})):
-                self.store.remove(replaced)
+        path, kind = self.root / key, LogKind(key.partition("/")[0])
+        if REPLACES_KEY in metadata_of(path):
+            for replaced in sorted(replaced_by([path], kind)):
+                self.store.remove(f"{key.rpartition('/')[0]}/{Path(replaced).name}")
 
     def _remove(self, now_s: float) -> None:
         shipped = [
@@ -172,11 +207,11 @@ class Shipper:
                 kind = LogKind(path.parent.parent.parent.name)
                 of_log[kind, model_of(path)].append(path)
         for (kind, model), found in of_log.items():
-            files, _ = readable_files(found, kind)  # others stay: their rows have no numbers
+            readable, _ = readable_files(found, kind)
+            files = {path: rows for path in readable if (rows := _numbers_in(path)) is not None}
             if not files:
-                continue
-            tables = [pq.ParquetFile(path).read(NUMBER_COLUMNS) for path in files]
-            state_shipped(self.root, kind, model, numbers_of(pa.concat_tables(tables)))
+                continue  # others stay: their rows have no numbers
+            state_shipped(self.root, kind, model, united_numbers(files.values()))
             for path in files:
                 path.unlink()
             removed_files = self.report.removed_files + len(files)
@@ -190,6 +225,16 @@ class Shipper:
             )
         except FileNotFoundError:
             return False
+
+
+def _numbers_in(path: Path) -> NumbersByWriter | None:
+    """Return the numbers of a file's rows; None if it is damaged."""
+    try:
+        return numbers_of(pq.ParquetFile(path).read(NUMBER_COLUMNS))
+    except (pa.ArrowException, OSError) as error:
+        if not is_damage(error):
+            raise
+        return None
 
 
 def only_shipper(root: Path) -> AbstractContextManager[bool]:

@@ -20,9 +20,10 @@ from understudy.logs.decisions.numbers import Range, united
 from understudy.logs.offered_rows import OfferedRows
 from understudy.logs.schema import LogKind
 
-_FOLDER = "writers"
+STATEMENTS = "writers"  # the folder of all statements, below the logs
 _REMOVED = "removed-"
 _SHIPPED = f"{_REMOVED}shipped-"
+ERASED = "erase"  # the cause of rows that may not come back from another copy
 
 
 NumbersByWriter = tuple[tuple[str, tuple[Range, ...]], ...]
@@ -64,7 +65,7 @@ def state_end(root: Path, statement: WriterStatement) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path = root / _FOLDER / f"{statement.writer_id}.json"
+    path = root / STATEMENTS / f"{statement.writer_id}.json"
     if statement.ended is Ended.CLOSED or not path.exists():
         rows = None if statement.rows is None else [asdict(each) for each in statement.rows]
         _write(root, path, {"ended": statement.ended.value, "rows": rows})
@@ -76,8 +77,17 @@ def state_removal(root: Path, removed: RemovedRows) -> None:
     Raises:
         OSError: they cannot be written.
     """
-    path = root / _FOLDER / f"{_REMOVED}{uuid4().hex}.json"
-    _write(root, path, asdict(removed))
+    _write(root, root / new_removal_name(), asdict(removed))
+
+
+def new_removal_name() -> str:
+    """Return the path of a further statement of removed rows, below the logs."""
+    return f"{STATEMENTS}/{_REMOVED}{uuid4().hex}.json"
+
+
+def is_removal(name: str) -> bool:
+    """Return whether a path below the logs is that of a statement of removed rows."""
+    return name.startswith(f"{STATEMENTS}/{_REMOVED}")
 
 
 def state_shipped(root: Path, kind: LogKind, model: str, by_writer: NumbersByWriter) -> None:
@@ -90,16 +100,22 @@ def state_shipped(root: Path, kind: LogKind, model: str, by_writer: NumbersByWri
     """
     name = f"{_SHIPPED}{kind.value}-{model}.json"
     known = _removals(root, lambda each: each == name)
+    all_shipped = united_numbers([*(each.by_writer for each in known), by_writer])
+    _write(root, root / STATEMENTS / name, asdict(RemovedRows(kind, model, "shipped", all_shipped)))
+
+
+def united_numbers(parts: Iterable[NumbersByWriter]) -> NumbersByWriter:
+    """Return the numbers of all parts, by writer."""
     ranges: dict[str, list[Range]] = defaultdict(list)
-    for writer, of_writer in [pair for each in known for pair in each.by_writer] + list(by_writer):
-        ranges[writer] += of_writer
-    all_shipped = tuple((writer, united(each)) for writer, each in sorted(ranges.items()))
-    _write(root, root / _FOLDER / name, asdict(RemovedRows(kind, model, "shipped", all_shipped)))
+    for part in parts:
+        for writer, of_writer in part:
+            ranges[writer] += of_writer
+    return tuple((writer, united(each)) for writer, each in sorted(ranges.items()))
 
 
 def shared_statements(root: Path) -> list[Path]:
     """Return the statements that hold for the logs wherever their files are."""
-    found = (root / _FOLDER).glob("*.json")
+    found = (root / STATEMENTS).glob("*.json")
     return sorted(path for path in found if not path.name.startswith(_SHIPPED))
 
 
@@ -123,18 +139,21 @@ def read_removals(root: Path, kind: LogKind, model: str) -> list[RemovedRows]:
 
 
 def _removals(root: Path, is_wanted: Callable[[str], bool]) -> list[RemovedRows]:
-    found = []
-    for _, content in _documents(root, is_wanted):
-        try:
-            ranges = tuple(
-                (writer, tuple(Range(*each) for each in given))
-                for writer, given in content["by_writer"]
-            )
-            kind = LogKind(content["kind"])
-            found.append(RemovedRows(kind, content["model"], content["cause"], ranges))
-        except (KeyError, TypeError, ValueError):
-            continue
-    return found
+    found = (removal_of(content) for _, content in _documents(root, is_wanted))
+    return [each for each in found if each is not None]
+
+
+def removal_of(content: Any) -> RemovedRows | None:
+    """Return the statement in a document; None if it is none."""
+    try:
+        ranges = tuple(
+            (writer, tuple(Range(*each) for each in given))
+            for writer, given in content["by_writer"]
+        )
+        kind = LogKind(content["kind"])
+        return RemovedRows(kind, content["model"], content["cause"], ranges)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _offered(content: dict[str, Any]) -> OfferedRows:
@@ -143,7 +162,7 @@ def _offered(content: dict[str, Any]) -> OfferedRows:
 
 
 def _documents(root: Path, is_wanted: Callable[[str], bool]) -> Iterable[tuple[Path, Any]]:
-    for path in sorted((root / _FOLDER).glob("*.json")):
+    for path in sorted((root / STATEMENTS).glob("*.json")):
         if is_wanted(path.name):
             try:
                 yield path, json.loads(path.read_text())

@@ -84,6 +84,30 @@ class ObjectStore:
         with _own_errors(self.url, key):
             return bytes(obstore.get(self._bucket, key).bytes())
 
+    def read_part(self, stored: StoredObject, start: int, length: int) -> bytes:
+        """Return some bytes of an object as it was listed.
+
+        Raises:
+            NotFoundError: there is none, or another one has taken its place.
+            UnavailableError: the store does not answer, or refuses.
+        """
+        import obstore  # noqa: PLC0415 - an extra
+        from obstore.exceptions import PreconditionError  # noqa: PLC0415 - an extra
+
+        with _own_errors(self.url, stored.key):
+            try:
+                found = obstore.get(
+                    self._bucket,
+                    stored.key,
+                    options={
+                        "range": (start, start + length),
+                        "if_match": f'"{stored.e_tag}"',
+                    },
+                )
+                return bytes(found.bytes())
+            except PreconditionError as error:
+                raise NotFoundError("object", f"{self.url}/{stored.key}, as it was") from error
+
     def remove(self, key: str) -> None:
         """Remove an object, if it is there.
 

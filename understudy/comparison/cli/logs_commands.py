@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from understudy.runtime.log_key import LogIdsOption, LogKeyFile, read_logged_ids
 from understudy.runtime.terminal.json_output import print_json
 from understudy.runtime.terminal.output_option import Format, Output
 from understudy.runtime.terminal.screen import Screen
+
+if TYPE_CHECKING:
+    from understudy.runtime.object_store import ObjectStore
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -38,12 +41,17 @@ def retain(
     output: Output = Format.TABLE,
 ) -> None:
     """Remove the rows of days that ended more than that many days ago, UTC."""
-    from understudy.logs.upkeep import remove_days_before  # noqa: PLC0415 - others start faster
+    from understudy.logs.store_upkeep import remove_days_in_store  # noqa: PLC0415 - others start faster
+    from understudy.logs.upkeep import remove_days_before  # noqa: PLC0415 - as above
 
     day = datetime.now(UTC).date() - timedelta(days=days)
-    root = _checked(log_dir, model)
+    store = _checked_store(log_dir, model)
     try:
-        done = remove_days_before(root, day, model=model, dry_run=dry_run)
+        if store is not None:
+            done = remove_days_in_store(store, day, model=model, dry_run=dry_run)
+        else:
+            root = _checked(log_dir, model)
+            done = remove_days_before(root, day, model=model, dry_run=dry_run)
     except OSError as error:
         raise UnavailableError("log directory", str(error)) from error
     if output is Format.JSON:
@@ -69,14 +77,20 @@ def erase(
     """Remove the rows of one unit, and the outcomes of its requests.
 
     Exits 1 if some may be left: in files that routers still write, or in those that another key or
-    version of the logs closes to the search.
+    version of the logs closes to the search. Of a store only the files in it are searched: erase in
+    the folders of the routers first.
     """
-    from understudy.logs.upkeep import remove_unit  # noqa: PLC0415 - others start faster
+    from understudy.logs.store_upkeep import remove_unit_in_store  # noqa: PLC0415 - others start faster
+    from understudy.logs.upkeep import remove_unit  # noqa: PLC0415 - as above
 
     ids = read_logged_ids(log_ids, log_key_file)
-    root = _checked(log_dir, model)
+    store = _checked_store(log_dir, model)
     try:
-        done = remove_unit(root, unit, ids, model=model, dry_run=dry_run)
+        if store is not None:
+            done = remove_unit_in_store(store, unit, ids, model=model, dry_run=dry_run)
+        else:
+            root = _checked(log_dir, model)
+            done = remove_unit(root, unit, ids, model=model, dry_run=dry_run)
     except OSError as error:
         raise UnavailableError("log directory", str(error)) from error
     if output is Format.JSON:
@@ -120,6 +134,13 @@ def compact(
     Screen().say(f"{done.files} files with {done.rows} rows {verb} into {done.into}")
     if done.left_out:
         Screen().say(f"{done.left_out} files stay: damaged, beside a damaged one, or not ours")
+
+
+def _checked_store(log_dir: LogPlace, model: str | None) -> "ObjectStore | None":
+    """Return the store to change; None: the place is a folder."""
+    if model is not None:
+        checked_model_name(model)
+    return log_dir.store
 
 
 def _checked(log_dir: LogPlace, model: str | None) -> Path:
