@@ -76,30 +76,31 @@ def _still_needed(
     required = {*contract.required_entities, *change.require_entities}
     for entity in change.refuse_entities:
         if entity in required.difference(change.release_entities):
-            yield Fault("refuse_entities", repr(entity), "an entity that is not required")
-        if entity == unit:
-            yield Fault(
-                "refuse_entities", repr(entity), "an entity other than that of the unit key"
+            yield Fault.of(
+                "refuse_entities", read=entity, accepted="an entity that is not required"
             )
+        if entity == unit:
+            accepted = "an entity other than that of the unit key"
+            yield Fault.of("refuse_entities", read=entity, accepted=accepted)
     declaring = {rule.feature: rule.name for rule in rules if rule.request_dtype is not None}
     for name in change.refuse_features:
         if name in declaring:
             accepted = f"a feature that no rule declares; {declaring[name]!r} does"
-            yield Fault("refuse_features", repr(name), accepted)
+            yield Fault.of("refuse_features", read=name, accepted=accepted)
     for field, added, removed in (
         ("release_entities", change.require_entities, change.release_entities),
         ("refuse_entities", change.accept_entities, change.refuse_entities),
         ("refuse_features", change.accept_features, change.refuse_features),
     ):
         for name in {*added} & {*removed}:
-            yield Fault(field, repr(name), "a name that is not also added")
+            yield Fault.of(field, read=name, accepted="a name that is not also added")
 
 
 def _unknown(field: str, names: Sequence[str], known: Collection[str]) -> Iterator[Fault]:
     shown = ", ".join(sorted(known)[:_MOST_LISTED]) or "none: there is nothing of that kind"
     for name in names:
         if name not in known:
-            yield Fault(field, repr(name), f"one of {shown}")
+            yield Fault.of(field, read=name, accepted=f"one of {shown}")
 
 
 def _dtypes_read(needs: Mapping[int, VersionNeeds]) -> dict[str, FeatureDtype]:

@@ -77,12 +77,15 @@ def checked_reason(text: str, field: str = "reason") -> str:
     Raises:
         InvalidInputError: it is not.
     """
-    printable = text.replace("\n", "").isprintable()  # terminals interpret other control characters
-    if is_placeholder(text) or len(text) > _LONGEST_REASON or not printable:
+    if len(text) > _LONGEST_REASON or is_placeholder(text) or not _is_harmless(text):
         accepted = "1 to 2000 printable characters and line breaks"
         raise InvalidInputError.of(field, read=text, accepted=accepted)
     return text
 
 
+def _is_harmless(text: str) -> bool:
+    return text.replace("\n", "").isprintable()  # terminals interpret other control characters
+
+
 def _is_name(text: str) -> bool:
-    return not is_placeholder(text) and len(text) <= LONGEST_ACTOR and text.isprintable()
+    return len(text) <= LONGEST_ACTOR and not is_placeholder(text) and text.isprintable()

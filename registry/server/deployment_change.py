@@ -18,8 +18,37 @@ from understudy.control.wire import deployment_to_wire
 from understudy.control.wire_values import value_or_none
 from understudy.domain.changes import Revision
 from understudy.domain.deployments import Deployment
+from understudy.domain.placement import MOST_LABELS
 from understudy.domain.versions import checked_model_name
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.parsing import RequestForm
+
+# Counted on the wire: a change that is refused, for whatever reason, has been made into values before.
+_MOST_ARMS = 100  # challengers, or shadows; reports of routers have room for as many
+_MOST_RULES = 256
+_MOST_ENTITIES = 32  # the limits of a Score
+_MOST_FEATURES = 4_096
+_MOST_MARGINS = 64  # of a shadow
+CHANGE_FORM = RequestForm(
+    pb.ChangeDeploymentRequest,
+    {
+        "set_rules.rules": _MOST_RULES,
+        "set_host_labels.labels": MOST_LABELS,
+        "set_shadow.margins.margins": _MOST_MARGINS,
+        "change_contract.require_entities": _MOST_ENTITIES,
+        "change_contract.release_entities": _MOST_ENTITIES,
+        "change_contract.accept_entities": _MOST_ENTITIES,
+        "change_contract.refuse_entities": _MOST_ENTITIES,
+        "change_contract.accept_features": _MOST_FEATURES,
+        "change_contract.refuse_features": _MOST_FEATURES,
+        "apply.challengers": _MOST_ARMS,
+        "apply.shadows": _MOST_ARMS,
+        "apply.shadows.margins.margins": _MOST_ARMS * 8,
+        "apply.rules": _MOST_RULES,
+        "apply.host_labels": MOST_LABELS,
+    },
+    uncounted_bytes=4 * _MOST_RULES,  # of rules with an operator, which is the least of a sound one
+)
 
 _log = structlog.get_logger()
 

@@ -135,11 +135,7 @@ class _Chunks:
 
 
 def _check_announced(announced: Sequence[ArtifactFile], limits: UploadLimits) -> None:
-    faults: list[Fault] = []
-    if len(announced) > limits.max_files:
-        faults.append(Fault("files", f"{len(announced)} files", f"at most {limits.max_files}"))
     total_bytes = sum(file.size_bytes for file in announced)
     if total_bytes > limits.max_bytes:
-        faults.append(Fault("files", f"{total_bytes} bytes", f"at most {limits.max_bytes}"))
-    if faults:
-        raise InvalidInputError(faults)
+        fault = Fault("files", f"{total_bytes} bytes", f"at most {limits.max_bytes}")
+        raise InvalidInputError([fault])

@@ -20,6 +20,7 @@ class ReceivedReport(Generic[MessageT]):
 
     head: MessageT  # all fields but the parts
     parts: int
+    largest_part_bytes: int  # with tag and length
     received: bytes
     form: RequestForm[MessageT]
 
@@ -53,4 +54,4 @@ class ReportForm(Generic[MessageT]):
         if isinstance(split, TooMany | Unreadable):
             raise refusal_of(self.kind, received, split)
         head = self._form.read(split.rest)
-        return ReceivedReport(head, split.entries, received, self._form)
+        return ReceivedReport(head, split.entries, split.largest_entry_bytes, received, self._form)

@@ -10,7 +10,7 @@ from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.domain.placement import Placement, placement_faults
 from understudy.domain.reports import RouterReport, ScorersReport, WithheldPart
 from understudy.domain.snapshots import ScorerProcess
-from understudy.domain.versions import checked_model_name
+from understudy.domain.versions import checked_model_name, is_model_name
 
 LONGEST_NAME = 200
 _GREATEST_REVISION = (1 << 53) - 1  # exact in JSON too
@@ -108,12 +108,13 @@ def scorer_faults(scorer: ReportedScorer, path: str, host_id: str) -> Iterator[F
         yield Fault(f"{path}.host_id", _shown(scorer.host_id), "the name of the reporting host")
 
 
-def model_state_faults(state: ReportedModel, path: str) -> Iterator[Fault]:
+def model_state_faults(state: ReportedModel, index: int) -> Iterator[Fault]:
     """Yield the faults of one model in a report of a router."""
-    yield from _model_faults(state.model, f"{path}.model")
+    if not is_model_name(name := state.model):
+        yield from _model_faults(name, f"models[{index}].model")
     if state.revision > _GREATEST_REVISION:
         accepted = f"at most {_GREATEST_REVISION}"
-        yield Fault(f"{path}.revision", str(state.revision), accepted)
+        yield Fault(f"models[{index}].revision", str(state.revision), accepted)
 
 
 def belief_faults(belief: WatcherBelief | None) -> Iterator[Fault]:

@@ -1,6 +1,6 @@
 """Translation of reports to checked values, and of observed routers to messages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from registry.server.observed import Heard
@@ -39,7 +39,8 @@ from understudy.runtime.parsing import MOST_FIELDS, RequestForm
 
 _MOST_PROCESSES = 256  # in one report
 _MOST_MODELS = 1_000  # of a router
-_MOST_SHARES = 100
+_MOST_SHARES = 100  # of each kind, of one model
+_BYTES_OF_FEW_SHARES = 2 * _MOST_SHARES  # fewer bytes have no more entries
 # A smaller report cannot have more fields; the entries of its parts are checked in any case.
 _UNCOUNTED_BYTES = 2 * MOST_FIELDS
 # Counting ends at these numbers: a report may be refused as often as it is sent.
@@ -86,13 +87,19 @@ def scorers_report_from_wire(message: pb.ReportScorersRequest) -> ScorersReport:
     return shown_scorers_report(report)
 
 
-def router_report_from_wire(message: pb.ReportRouterRequest) -> RouterReport:
+def router_report_from_wire(
+    message: pb.ReportRouterRequest, *, largest_part_bytes: int
+) -> RouterReport:
     """Return the report in a form to show; as `scorers_report_from_wire`.
+
+    Args:
+        message: the report.
+        largest_part_bytes: of a model in it, or more.
 
     Raises:
         InvalidInputError: with all faults, up to a limit.
     """
-    raise_any(_router_faults(message))
+    raise_any(_router_faults(message, largest_part_bytes))
     report = RouterReport(
         message.router_id,
         tuple(model_state_from_wire(each) for each in message.models),
@@ -130,11 +137,16 @@ def _scorers_faults(message: pb.ReportScorersRequest) -> Iterator[Fault]:
         yield from scorer_faults(process, path, message.host_id)
 
 
-def _router_faults(message: pb.ReportRouterRequest) -> Iterator[Fault]:
+def _router_faults(message: pb.ReportRouterRequest, largest_part_bytes: int) -> Iterator[Fault]:
     yield from _belief_faults(message)
     yield from name_faults(message.router_id, "router_id")
-    for index, state in enumerate(message.models):
-        yield from _state_faults(state, f"models[{index}]")
+    may_have_many = largest_part_bytes > _BYTES_OF_FEW_SHARES
+    for index, state in enumerate(message.models):  # a sound one costs a few reads, and no path
+        yield from model_state_faults(state, index)
+        if withheld := state.withheld:
+            yield from _withheld_faults(withheld, index)
+        if may_have_many:
+            yield from _share_faults(state, f"models[{index}]")
 
 
 def _belief_faults(message: pb.ReportScorersRequest | pb.ReportRouterRequest) -> Iterator[Fault]:
@@ -145,15 +157,18 @@ def _belief_faults(message: pb.ReportScorersRequest | pb.ReportRouterRequest) ->
         yield from belief_faults(belief_from_wire(message))
 
 
-def _state_faults(state: pb.RouterModelState, path: str) -> Iterator[Fault]:
-    withheld = state.withheld
-    parts = ("effective", len(state.effective)), ("withheld", len(withheld))
-    for part, count in (*parts, ("unservable", len(state.unservable))):
-        if count > _MOST_SHARES:
-            yield Fault(f"{path}.{part}", str(count), f"at most {_MOST_SHARES}")
-    for index, each in enumerate(withheld[:_MOST_SHARES] if withheld else ()):
+def _withheld_faults(withheld: Sequence[pb.WithheldPart], model: int) -> Iterator[Fault]:
+    for index, each in enumerate(withheld[:_MOST_SHARES]):
         if each.arm not in ARM_OF:
-            yield Fault(f"{path}.withheld[{index}].arm", str(each.arm), "a known arm")
+            path = f"models[{model}].withheld[{index}].arm"
+            yield Fault(path, str(each.arm), "a known arm")
         if each.reason not in WITHHELD_REASON_OF:
-            yield Fault(f"{path}.withheld[{index}].reason", str(each.reason), "a known reason")
-    yield from model_state_faults(state, path)
+            path = f"models[{model}].withheld[{index}].reason"
+            yield Fault(path, str(each.reason), "a known reason")
+
+
+def _share_faults(state: pb.RouterModelState, path: str) -> Iterator[Fault]:
+    parts = ("effective", state.effective), ("withheld", state.withheld)
+    for part, entries in (*parts, ("unservable", state.unservable)):
+        if len(entries) > _MOST_SHARES:
+            yield Fault(f"{path}.{part}", str(len(entries)), f"at most {_MOST_SHARES}")

@@ -16,6 +16,7 @@ from registry.server.callers import (
     log_facts,
 )
 from registry.server.deployment_change import (
+    CHANGE_FORM,
     change_request_from_wire,
     changed_to_wire,
 )
@@ -39,6 +40,7 @@ from registry.server.retention import collect, set_retirement
 from registry.server.tagging import set_tag
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
+    SUBMISSION_FORMS,
     drill_from_wire,
     ref_of,
     report_to_wire,
@@ -50,6 +52,7 @@ from understudy.registry.v1 import registry_pb2_grpc
 from understudy.runtime.rpc_boundary import (
     AnswerRoom,
     Failed,
+    Form,
     Guard,
     TakesHandlers,
     add_bounded,
@@ -186,7 +189,9 @@ class RegistryService(ReadingService):
         router_id, peer = request.head.router_id, peer_of(context)
         size = ReportSize(request.parts, len(request.received))
         self._live.router_room.require(router_id, peer, size)
-        report = router_report_from_wire(request.parsed())
+        report = router_report_from_wire(
+            request.parsed(), largest_part_bytes=request.largest_part_bytes
+        )
         await self._live.report_router(report, peer, size)
         return pb.ReportRouterResponse()
 
@@ -233,4 +238,5 @@ def add_registry(
     """
     require_table_of(method.name for method in _SERVICE.methods)
     add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service)
-    add_bounded(server, add, REPORT_FORMS, answers, guard, failed)
+    forms: tuple[Form, ...] = (*REPORT_FORMS, CHANGE_FORM, *SUBMISSION_FORMS)
+    add_bounded(server, add, forms, answers, guard, failed)

@@ -58,7 +58,9 @@ class Submissions:
             raise InvalidInputError.of(
                 "part", read="no registration", accepted="the registration, first"
             )
-        asked = registration_from_wire(first.registration, actor=actor)
+        asked = registration_from_wire(
+            first.registration, actor=actor, most_files=self.limits.max_files
+        )
         if (proven := proven_caller()) is not None:
             asked = replace(asked, approvers=proven.approvers())
         if first.registration.HasField("origin_json"):

@@ -1,6 +1,8 @@
 """Translation of the registry's own messages to its values and back; see `understudy.control.wire`."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
 
 from registry.decisions.actors import Actor, Proof
 from registry.decisions.audit_chain import RecordedRow
@@ -29,6 +31,15 @@ from understudy.gate.gate import GateReport
 from understudy.provenance.evidence import Evidence, FieldEvidence, evidence_of
 from understudy.provenance.findings import read_record
 from understudy.registry.v1 import registry_pb2 as pb
+from understudy.runtime.parsing import RequestForm
+
+_MOST_VIEWS = 256
+_LONGEST_RECORD = 1 << 20  # characters
+_MOST_VALUES = 25_000  # of a record; those of 4,096 features have room
+SUBMISSION_FORMS: tuple[RequestForm[Any], ...] = tuple(
+    RequestForm(kind, {"registration.feature_views": _MOST_VIEWS})
+    for kind in (pb.CheckVersionRequest, pb.RegisterVersionRequest)
+)
 
 UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
 
@@ -37,27 +48,19 @@ _PROOFS = {proof.value: n for proof, n in wire_values(Proof, pb.Proof, "PROOF").
 _ACTIONS = {action.value: number for action, number in ACTIONS.items()}
 
 
-def registration_from_wire(message: pb.Registration, *, actor: Actor) -> Registration:
+def registration_from_wire(
+    message: pb.Registration, *, actor: Actor, most_files: int
+) -> Registration:
     """Return the registration, with its paths confined and its views read.
 
     Raises:
-        InvalidInputError: with all faults.
+        InvalidInputError: with its faults, up to a limit.
     """
-    faults: list[Fault] = []
-    for index, file in enumerate(message.files):
-        try:
-            checked_path(file.path, f"files[{index}].path")
-        except InvalidInputError as error:
-            faults += error.faults
-    if len({file.path for file in message.files}) != len(message.files):
-        faults.append(Fault("files", "a path twice", "each file once"))
-    views = [
-        view
-        for index, each in enumerate(message.feature_views)
-        if (view := _view(each, f"feature_views[{index}]", faults)) is not None
-    ]
-    if faults:
-        raise InvalidInputError(faults)
+    if (count := len(message.files)) > most_files:
+        raise InvalidInputError([Fault("files", f"{count} files", f"at most {most_files}")])
+    views: list[FeatureView] = []
+    cheap = chain(_record_faults(message.provenance_json), _path_faults(message))
+    raise_any(chain(cheap, _view_faults(message, views)))
     return Registration(
         model=checked_model_name(message.model),
         files=tuple(file_from_wire(file) for file in message.files),
@@ -211,14 +214,39 @@ def _action(text: str) -> pb.Action.ValueType:
     return _ACTIONS.get(text, pb.ACTION_UNSPECIFIED)
 
 
-def _view(message: pb.FeatureViewDefinition, field: str, faults: list[Fault]) -> FeatureView | None:
+def _record_faults(text: str) -> Iterator[Fault]:
+    """Yield the faults of a record that would be too much to read; each value but one has a comma."""
+    if len(text) > _LONGEST_RECORD:
+        yield Fault("provenance_json", f"{len(text)} characters", f"at most {_LONGEST_RECORD}")
+    elif (values := text.count(",") + 1) > _MOST_VALUES:
+        yield Fault("provenance_json", f"about {values} values", f"at most {_MOST_VALUES}")
+
+
+def _path_faults(message: pb.Registration) -> Iterator[Fault]:
+    for index, file in enumerate(message.files):
+        try:
+            checked_path(file.path, f"files[{index}].path")
+        except InvalidInputError as error:
+            yield from error.faults
+    if len({file.path for file in message.files}) != len(message.files):
+        yield Fault("files", "a path twice", "each file once")
+
+
+def _view_faults(message: pb.Registration, views: list[FeatureView]) -> Iterator[Fault]:
+    """Add the sound views to `views`, and yield a fault for each of the others."""
+    for index, each in enumerate(message.feature_views):
+        if (view := _view(each)) is not None:
+            views.append(view)
+        else:
+            accepted = "a view's canonical JSON and the sha256 of that text"
+            text = each.canonical_json[:80]
+            yield Fault(f"feature_views[{index}]", text, accepted)
+
+
+def _view(message: pb.FeatureViewDefinition) -> FeatureView | None:
     try:
         view = view_from_canonical_json(message.canonical_json)
         sound = view.canonical_json == message.canonical_json and view.digest == message.digest
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
-        sound, view = False, None
-    if not sound:
-        accepted = "a view's canonical JSON and the sha256 of that text"
-        faults.append(Fault(field, message.canonical_json[:80], accepted))
         return None
-    return view
+    return view if sound else None

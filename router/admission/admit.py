@@ -142,9 +142,8 @@ class Admission:
         if not 1 <= count <= self.most_candidates:
             faults.append(Fault("candidates", f"{count}", f"1 to {self.most_candidates}"))
         if candidates.entity not in live.names.entity_types:
-            faults.append(
-                Fault("candidate_entity", repr(candidates.entity), _one_of(live.names.entity_types))
-            )
+            accepted = _one_of(live.names.entity_types)
+            faults.append(Fault.of("candidate_entity", read=candidates.entity, accepted=accepted))
         if candidates.top_k is not None and candidates.top_k < 1:
             faults.append(
                 Fault("top_k", f"{candidates.top_k}", "at least 1; all are kept if it is left out")
@@ -176,7 +175,7 @@ def _option_faults(asked: Asked, outputs: Sequence[str]) -> Iterator[Fault]:
         yield Fault("decision_threshold", str(asked.threshold), "a finite number")
     for name in asked.outputs:
         if name not in outputs:
-            yield Fault("outputs", repr(name), _one_of(outputs))
+            yield Fault.of("outputs", read=name, accepted=_one_of(outputs))
 
 
 def _id_faults(asked: Asked) -> list[Fault]:

@@ -9,8 +9,6 @@ from understudy.domain.request_contract import RequestContract
 from understudy.features.decisions.feature_columns import shortened
 from understudy.features.decisions.request_features import fault_of_value
 
-_MOST_SHOWN = 80  # characters of a refused value
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestNames:
@@ -41,6 +39,7 @@ def feature_faults(features: Mapping[str, FeatureScalar], names: RequestNames) -
     for name, value in features.items():
         dtype = names.dtypes.get(name)
         if dtype is None:
-            yield Fault(f"features[{name}]", repr(value)[:_MOST_SHOWN], names.accepted_features)
+            accepted = names.accepted_features
+            yield Fault.of(f"features[{name}]", read=value, accepted=accepted)
         elif (wanted := fault_of_value(dtype, value)) is not None:
-            yield Fault(f"features.{name}", repr(value)[:_MOST_SHOWN], wanted)
+            yield Fault.of(f"features.{name}", read=value, accepted=wanted)

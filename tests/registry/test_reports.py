@@ -1,10 +1,9 @@
 """Checks of the reports of hosts and routers on arrival, because they reach everyone else."""
 
 import sqlite3
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import grpc
@@ -13,6 +12,7 @@ from structlog.testing import capture_logs
 
 from registry.server.report_wire import router_report_from_wire, scorers_report_from_wire
 from tests.registry.operator import LIMIT_S, Operator, failure_of, running_registry
+from tests.registry.profiled import calls_of
 from understudy.client.error_details import details_of
 from understudy.control.report_wire import model_state_from_wire, scorer_from_wire
 from understudy.domain.errors import InvalidInputError
@@ -125,7 +125,8 @@ def test_no_value_is_made_of_a_report_that_is_refused(sound: int) -> None:
     routers = pb.ReportRouterRequest(
         router_id="r", models=[state] * sound + [pb.RouterModelState()]
     )
-    made += calls_of(model_state_from_wire, lambda: refused(router_report_from_wire, routers))
+    read = partial(router_report_from_wire, largest_part_bytes=routers.ByteSize())
+    made += calls_of(model_state_from_wire, lambda: refused(read, routers))
 
     assert made == 0
 
@@ -133,23 +134,6 @@ def test_no_value_is_made_of_a_report_that_is_refused(sound: int) -> None:
 def refused(read: Callable[[Any], object], report: Any) -> None:
     with pytest.raises(InvalidInputError):
         read(report)
-
-
-def calls_of(function: Callable[..., object], act: Callable[[], None]) -> int:
-    """Return how often `act` calls `function`."""
-    calls = 0
-
-    def count(frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event == "call" and frame.f_code is function.__code__
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        act()
-    finally:
-        sys.setprofile(before)
-    return calls
 
 
 async def test_more_processes_than_a_host_runs_are_refused(operator: Operator) -> None:

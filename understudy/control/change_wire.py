@@ -1,6 +1,6 @@
 """Translation of deployment changes to the registry's messages and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, assert_never
 
 from google.protobuf.message import Message
@@ -40,7 +40,7 @@ from understudy.domain.changes import (
     Undeploy,
 )
 from understudy.domain.deployments import Rule
-from understudy.domain.errors import Fault, InvalidInputError
+from understudy.domain.errors import Fault, InvalidInputError, raise_any
 from understudy.registry.v1 import registry_pb2 as pb
 
 _OPERATORS_ACCEPTED = "GREATER, AT_LEAST, LESS, AT_MOST, EQUAL or UNEQUAL"
@@ -156,19 +156,17 @@ def _apply(message: pb.Apply) -> Apply:
 
 
 def _rules(rules: Sequence[pb.Rule]) -> tuple[Rule, ...]:
-    faults = [
-        Fault(f"rules[{index}].operator", str(rule.operator), _OPERATORS_ACCEPTED)
-        for index, rule in enumerate(rules)
-        if rule.operator not in OPERATOR_OF
-    ]
-    faults += [
-        Fault(f"rules[{index}].request_dtype", str(rule.request_dtype), "a known dtype, or none")
-        for index, rule in enumerate(rules)
-        if rule.HasField("request_dtype") and rule.request_dtype not in DTYPE_OF
-    ]
-    if faults:
-        raise InvalidInputError(faults)
+    raise_any(_rule_faults(rules))
     return tuple(rule_from_wire(rule) for rule in rules)
+
+
+def _rule_faults(rules: Sequence[pb.Rule]) -> Iterator[Fault]:
+    for index, rule in enumerate(rules):
+        if rule.operator not in OPERATOR_OF:
+            yield Fault(f"rules[{index}].operator", str(rule.operator), _OPERATORS_ACCEPTED)
+        if rule.HasField("request_dtype") and rule.request_dtype not in DTYPE_OF:
+            read = str(rule.request_dtype)
+            yield Fault(f"rules[{index}].request_dtype", read, "a known dtype, or none")
 
 
 def _choice_to_wire(choice: PolicyChoice | None) -> pb.PolicyChoice | None:

@@ -19,13 +19,17 @@ _NUMBER = re.compile(r"0*[1-9][0-9]{0,9}")
 _MODEL_NAME_RULE = "1 to 63 of a-z, 0-9, '_' and '-', starting with a letter or digit"
 
 
+def is_model_name(text: str) -> bool:
+    return _MODEL_NAME.fullmatch(text) is not None
+
+
 def checked_model_name(name: str, field: str = "model") -> str:
     """Return `name` if it is a valid model name.
 
     Raises:
         InvalidInputError: it is invalid; the error names `field`.
     """
-    if not _MODEL_NAME.fullmatch(name):
+    if not is_model_name(name):
         raise InvalidInputError.of(field, read=name, accepted=_MODEL_NAME_RULE)
     return name
 

@@ -3,7 +3,7 @@
 Messages are joined by joining their bytes, so any run of whole fields is a message of the kind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from understudy.domain.wire_counts import (
@@ -29,7 +29,16 @@ class CountedList:
 class MessageParts:
     rest: bytes  # a message of all other fields
     parts: Iterator[bytes]  # messages with entries of the field only, in their order
-    entries: int
+    places: Sequence[tuple[int, int]]  # begin and end of each entry, with tag and length
+
+    @property
+    def entries(self) -> int:
+        return len(self.places)
+
+    @property
+    def largest_entry_bytes(self) -> int:
+        """The size of the largest entry with its tag and length; 0 without entries."""
+        return max((end - begin for begin, end in self.places), default=0)
 
 
 def split_message(
@@ -55,7 +64,7 @@ def split_message(
         return TooMany("", most_others)
     rest = b"".join(received[begin:end] for begin, end in others)
     parts = _joined(received, entries, part_bytes, part_entries)  # each when it is wanted
-    return MessageParts(rest, parts, len(entries))
+    return MessageParts(rest, parts, entries)
 
 
 def first_part(received: bytes, *, most_fields: int, part_bytes: int) -> bytes:

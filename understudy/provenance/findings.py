@@ -14,6 +14,7 @@ from understudy.provenance.fields import TAG, Part
 from understudy.provenance.record import Provenance
 
 _SHOWN_CHARACTERS = 120
+_MOST_FINDINGS = 100  # that are named one by one, of one group
 NOTHING = "nothing"
 _EXACT = (
     "an integer of at most 2**53 - 1 in size, or its digits as a string: JSON numbers are doubles"
@@ -69,11 +70,13 @@ def read_record(text: str) -> ReadRecord:
             {}, (Finding("record", shown(values), "a JSON object with the record's groups"),), None
         )
     groups: dict[str, Any] = {}
+    known = _names(Provenance)
+    unknown = [name for name in values if name not in Provenance.model_fields]
     findings = [
-        Finding(name, shown(values[name]), f"no such field; known: {_names(Provenance)}")
-        for name in values
-        if name not in Provenance.model_fields
+        Finding(name, shown(values[name]), f"no such field; known: {known}")
+        for name in unknown[:_MOST_FINDINGS]
     ]
+    findings += _left_out("record", len(unknown))
     for name, field in Provenance.model_fields.items():
         if name not in values:
             findings.append(Finding(name, NOTHING, field.description or ""))
@@ -83,8 +86,17 @@ def read_record(text: str) -> ReadRecord:
             # Strict validation converts strings and lists to dates and tuples only from JSON.
             groups[name] = adapter.validate_json(json.dumps(values[name]))
         except ValidationError as error:
-            findings += [_finding(name, fault) for fault in error.errors()]
+            faults = error.errors(include_url=False)
+            findings += [_finding(name, fault) for fault in faults[:_MOST_FINDINGS]]
+            findings += _left_out(name, len(faults))
     return ReadRecord(groups, tuple(findings), values)
+
+
+def _left_out(field: str, faults: int) -> list[Finding]:
+    """Return a finding for the faults of a field that are not named one by one, if there are any."""
+    if faults <= _MOST_FINDINGS:
+        return []
+    return [Finding(field, f"{faults} faults", f"at most {_MOST_FINDINGS}, to have each one named")]
 
 
 def _finding(group: str, fault: ErrorDetails) -> Finding:
