@@ -26,7 +26,6 @@ from router.edge.entry import entry_guard
 from router.edge.inference_service import InferenceService
 from router.edge.log_books import LogBooks
 from router.edge.metrics import RouterCollector
-from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
 from router.orphans import serve_on, working
 from router.pipeline import Pipeline, PipelinePorts, open_pipeline
@@ -50,6 +49,7 @@ from understudy.runtime.health import HealthSwitch
 from understudy.runtime.io_threads import keep_io_threads_back
 from understudy.runtime.lifecycle import DrainTimes, limited, serve_until_stopped, within
 from understudy.runtime.metrics_endpoint import serve_metrics
+from understudy.runtime.open_requests import OpenLimits
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.rpc_boundary import Guard
 from understudy.runtime.serving import add_health_and_reflection
@@ -225,8 +225,12 @@ async def _listen_and_drain(
 
 def service_limits(settings: RouterSettings) -> ServiceLimits:
     return ServiceLimits(
-        streams=StreamLimits(settings.most_streams, settings.most_streams_per_caller),
-        open_per_stream=OpenLimits(settings.most_stream_messages, settings.most_stream_bytes),
+        streams=StreamLimits(
+            settings.most_streams,
+            settings.most_streams_per_caller,
+            OpenLimits(settings.most_stream_messages, settings.most_stream_bytes),
+            settings.most_stream_bytes_per_caller,
+        ),
         most_stream_age_s=settings.max_connection_age_s,
     )
 

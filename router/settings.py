@@ -91,6 +91,9 @@ class RouterSettings(AccessSettings):
     most_stream_bytes: int = Field(
         default=1 << 20, ge=1024, le=1 << 30
     )  # of these and their answers
+    most_stream_bytes_per_caller: int = Field(
+        default=16 << 20, ge=1024, le=1 << 40
+    )  # in all of its streams
     max_connection_age_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
 
     feature_slow_s: Seconds = 0.05  # a slower read counts as a failure

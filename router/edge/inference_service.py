@@ -99,11 +99,13 @@ class InferenceService:
             await abort_with(context, error, rpc="ModelInfer")
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        stream = InferStream(partial(self._answer_message, trace_of(context)))
+        caller = peer_of(context)
+        answer = partial(self._answer_message, trace_of(context))
+        stream = InferStream(answer, self._streams.open_requests_of(caller))
         # A stream does not see its connection's age; see `ScoreStream`.
         aged = asyncio.get_running_loop().call_later(self._most_stream_age_s, stream.stop_reading)
         try:
-            await self._streams.run(stream, requests, context.write, caller=peer_of(context))
+            await self._streams.run(stream, requests, context.write, caller=caller)
         except Exception as error:  # noqa: BLE001 - request boundary: each failure gets a status
             self._on_refusal(error)
             await abort_with(context, error, rpc="ModelStreamInfer")

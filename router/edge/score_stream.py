@@ -13,7 +13,6 @@ ends with OK. The caller sends unread ones again, on another stream.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -25,6 +24,7 @@ from router.edge.wire_errors import error_message
 from understudy.domain.errors import OverloadedError
 from understudy.domain.trace_context import TraceContext
 from understudy.runtime.grpc_errors import status_of
+from understudy.runtime.open_requests import OpenRequests
 from understudy.runtime.open_streams import Write, id_to_tell
 from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.scoring.v1 import scoring_pb2 as pb
@@ -36,14 +36,6 @@ _MOST_BYTES_READ_FOR_ID = 64 * 1024
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLimits:
-    """Limits on the messages of a stream that are read and not answered; reading pauses at each."""
-
-    most_messages: int
-    most_bytes: int  # one message more may be read, whatever its size
-
-
 class ScoreStream:
     """Serves one call. `admit` parses a request and admits it, or raises the reason for refusing it."""
 
@@ -53,25 +45,32 @@ class ScoreStream:
         intake: Intake,
         on_error: Callable[[Exception], None],
         *,
-        limits: OpenLimits,
+        open_requests: OpenRequests,
         most_age_s: float,
         now_s: Callable[[], float],
         trace: TraceContext | None = None,
     ) -> None:
-        """`trace`: of the caller of the stream, for all its messages."""
+        """Prepare to serve.
+
+        Args:
+            admit: see the class.
+            intake: receives the messages.
+            on_error: is told of each failure.
+            open_requests: messages in flight, and answers that are not written.
+            most_age_s: from then on no message is read.
+            now_s: monotonic.
+            trace: of the caller of the stream, for all its messages.
+        """
         self.admit = admit
         self.trace = trace
         self._intake = intake
         self._on_error = on_error
-        self._limits = limits
-        self._open_bytes = 0  # of messages in flight, and of answers that are not written
+        self._open = open_requests
         self._most_age_s = most_age_s
         self._now_s = now_s
         self._in_flight: set[_StreamedAnswer] = set()
         self._outbox: deque[bytes] = deque()
         self._changed = asyncio.Event()  # the outbox has grown, or reading has ended
-        self._has_room = asyncio.Event()
-        self._has_room.set()
         self._reading: asyncio.Task[None] | None = None
 
     async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
@@ -88,6 +87,8 @@ class ScoreStream:
             for answer in tuple(self._in_flight):
                 answer.abandon()
                 self._leave(answer)
+            while self._outbox:  # their bytes are those of the caller's other streams again
+                self._open.leave(len(self._outbox.popleft()))
 
     def stop_reading(self) -> None:
         """Read no more messages: `run` returns once those already read are answered."""
@@ -117,33 +118,21 @@ class ScoreStream:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         async for received in requests:
             self._start(received)
-            if not self._may_read():
-                self._has_room.clear()
-                await self._has_room.wait()
+            await self._open.until_room()
 
     async def _write(self, reading: asyncio.Task[None], write: Write) -> None:
-        while not reading.done() or self._open_count:
+        while not reading.done() or self._open.count:
             if not self._outbox:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
             await write(self._outbox[0])
-            self._open_bytes -= len(self._outbox.popleft())  # open until it is written
-            if self._may_read():
-                self._has_room.set()
-
-    def _may_read(self) -> bool:
-        limits = self._limits
-        return self._open_count < limits.most_messages and self._open_bytes < limits.most_bytes
-
-    @property
-    def _open_count(self) -> int:
-        return len(self._in_flight) + len(self._outbox)
+            self._open.leave(len(self._outbox.popleft()))  # open until it is written
 
     def _start(self, received: bytes) -> None:
         answer = _StreamedAnswer(self, received, arrived_s=self._now_s())
         self._in_flight.add(answer)
-        self._open_bytes += len(received)
+        self._open.enter(len(received))
         try:
             self._intake.put(answer.call)
         except OverloadedError as error:
@@ -156,7 +145,7 @@ class ScoreStream:
 
     def _close(self, answer: "_StreamedAnswer") -> None:
         self._in_flight.discard(answer)
-        self._open_bytes -= len(answer.call.received)
+        self._open.leave(len(answer.call.received))
 
     def _put_error(self, request_id: str, error: Exception) -> None:
         self._on_error(error)
@@ -167,7 +156,7 @@ class ScoreStream:
 
     def _put(self, message: bytes) -> None:
         self._outbox.append(message)
-        self._open_bytes += len(message)
+        self._open.enter(len(message))
         self._changed.set()
 
 

@@ -24,7 +24,7 @@ from router.edge.request_values import (
     trace_of,
 )
 from router.edge.score_batch import BatchReader
-from router.edge.score_stream import OpenLimits, ScoreStream
+from router.edge.score_stream import ScoreStream
 from router.pipeline import Pipeline
 from understudy.domain.errors import OverloadedError, failure_kind_of
 from understudy.runtime.grpc_errors import abort_with
@@ -46,7 +46,6 @@ _STREAM_FORM = RequestForm(
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
     streams: StreamLimits
-    open_per_stream: OpenLimits
     most_stream_age_s: float
 
 
@@ -141,17 +140,18 @@ class ScoringService:
 
     async def score_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Score arriving messages; many are in flight, answered as they finish."""
+        caller = peer_of(context)
         stream = ScoreStream(
             self._admit_streamed,
             self._intake,
             self.count_refusal,
-            limits=self.limits.open_per_stream,
+            open_requests=self.streams.open_requests_of(caller),
             most_age_s=self.limits.most_stream_age_s,
             now_s=self._now_s,
             trace=trace_of(context),
         )
         try:
-            await self.streams.run(stream, requests, context.write, caller=peer_of(context))
+            await self.streams.run(stream, requests, context.write, caller=caller)
         except OverloadedError as error:
             self.count_refusal(error)
             await abort_with(context, error, rpc="ScoreStream")

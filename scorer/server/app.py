@@ -34,11 +34,13 @@ from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
 from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.health import Health
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped, stop_on_signals
+from understudy.runtime.open_requests import OpenLimits
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
 from understudy.runtime.span_export import span_export
 from understudy.runtime.unless_stopped import unless_stopped
 
+_OPEN_REQUESTS = OpenLimits(most_messages=256, most_bytes=16 << 20)  # of a stream
 _CLOSE_S = 5.0  # from the end of the drain to the exit
 _log = structlog.get_logger()
 
@@ -70,7 +72,7 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
             coming,
             metrics,
             lambda: health.current is Health.SERVING,
-            StreamLimits(settings.max_streams, settings.max_streams_per_caller),
+            _stream_limits(settings),
             spans,
         )
         metrics.ready.set_function(lambda: float(health.current is Health.SERVING))
@@ -175,3 +177,10 @@ def _limits(settings: ScorerSettings) -> BatchLimits:
         gather_s=settings.gather_ms / 1000,
         enough_rows=min(settings.gather_rows, settings.max_batch_rows),
     )
+
+
+def _stream_limits(settings: ScorerSettings) -> StreamLimits:
+    # The callers are routers: their streams are bounded one by one.
+    most = settings.max_streams_per_caller
+    together_bytes = most * _OPEN_REQUESTS.most_bytes
+    return StreamLimits(settings.max_streams, most, _OPEN_REQUESTS, together_bytes)

@@ -138,12 +138,14 @@ class InferenceService(grpc.GenericRpcHandler):
         return answer
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        stream = InferStream(partial(self._answer_message, context))
+        caller = peer_of(context)
+        answer = partial(self._answer_message, context)
+        stream = InferStream(answer, self._streams.open_requests_of(caller))
         loaded = "none yet" if self._served is None else self._served.artifact_digest
         # At once: a router sends no features before it knows what this process loaded.
         await context.send_initial_metadata(((LOADED_DIGEST_KEY, loaded),))
         try:
-            await self._streams.run(stream, requests, context.write, caller=peer_of(context))
+            await self._streams.run(stream, requests, context.write, caller=caller)
         except OverloadedError as error:
             self._observer.failed(status_of(error))
             await abort_with(context, error, rpc="ModelStreamInfer")

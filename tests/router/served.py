@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 
 from router.edge.inference_service import InferenceService
-from router.edge.score_stream import OpenLimits
 from router.edge.service import SERVICE, ScoringService, ServiceLimits
 from tests.router.samples import CONTRACT, MODEL, VIEW, spec
 from tests.router.world import World, open_world
@@ -18,14 +17,14 @@ from understudy.inference.reflection import add_reflection
 from understudy.logs.batches import LogBatch
 from understudy.runtime.front.grpc_server import open_server, started
 from understudy.runtime.health import HealthSwitch
+from understudy.runtime.open_requests import OpenLimits
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.rpc_boundary import Guard, open_to_all
 from understudy.runtime.transport.transport import LOCAL, Transport
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 LIMITS = ServiceLimits(
-    streams=StreamLimits(256, 64),
-    open_per_stream=OpenLimits(256, 1 << 20),
+    streams=StreamLimits(256, 64, OpenLimits(256, 1 << 20), most_bytes_per_caller=16 << 20),
     most_stream_age_s=300.0,
 )
 PATIENT_S = 60.0  # these tests are about answers, and a busy machine may be slow

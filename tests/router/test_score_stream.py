@@ -14,18 +14,19 @@ from tests.router.fakes import FakeScorer
 from tests.router.samples import MODEL
 from tests.router.served import LIMITS, Served, open_served
 from tests.router.world import until
+from tests.virtual_time import turns
 from understudy.client.answers import StreamAnswer
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.domain.errors import FailureKind
 from understudy.runtime.grpc_errors import PUSHBACK_KEY
 from understudy.runtime.lifecycle import DrainTimes, serve_until_stopped
-from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.protobuf_bytes import varint
 from understudy.scoring.v1 import scoring_pb2 as pb
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 MOST_OPEN = 256
 MOST_OPEN_BYTES = 1 << 20
+UNKNOWN = b"\xfa\x01"  # field 31, length-delimited
 LONG_S = 120.0  # a limit that only ends a hang
 CUT_S = 60.0  # a grace period that ends in a cut
 
@@ -105,8 +106,7 @@ def ids(answers: Sequence[pb.ScoreStreamResponse] | Sequence[StreamAnswer]) -> l
 async def test_a_stream_with_a_mebibyte_open_is_not_read_until_a_message_is_answered(
     served: Served,
 ) -> None:
-    padding = bytes(40_000)
-    unknown_field = b"\xfa\x01" + varint(len(padding)) + padding
+    unknown_field = UNKNOWN + varint(40_000) + bytes(40_000)
     caller = Caller([message + unknown_field for message in requests(100)])
     size_bytes = len(caller.to_send[0])
     releases = [hold(scorer) for scorer in served.world.scorers.values()]
@@ -135,7 +135,7 @@ async def test_an_id_that_is_too_long_is_refused_and_not_echoed(served: Served) 
 
 
 async def test_streams_beyond_the_limit_of_an_address_are_refused_until_one_ends() -> None:
-    limits = replace(LIMITS, streams=StreamLimits(most=3, most_per_caller=2))
+    limits = replace(LIMITS, streams=replace(LIMITS.streams, most=3, most_per_caller=2))
     async with open_served(limits=limits) as served:
         async with (
             Caller([], stays=True).streaming(served),
@@ -174,6 +174,24 @@ async def test_a_stream_with_256_open_is_not_read_until_one_is_answered(served: 
         await call
 
     assert sorted(ids(caller.answers)) == sorted(f"s{index}" for index in range(400))
+
+
+async def test_the_streams_of_one_address_have_their_bytes_open_together() -> None:
+    padded = [message + UNKNOWN + varint(40_000) + bytes(40_000) for message in requests(30)]
+    most_bytes = 10 * len(padded[0])
+    limits = replace(LIMITS, streams=replace(LIMITS.streams, most_bytes_per_caller=most_bytes))
+    async with open_served(limits=limits) as served:
+        releases = [hold(scorer) for scorer in served.world.scorers.values()]
+        first, second = Caller(padded), Caller(padded)
+        async with first.streaming(served) as one, second.streaming(served) as other:
+            await until(lambda: first.taken + second.taken >= 10)
+            await turns(200)
+            assert first.taken + second.taken <= 12  # each may read one more
+            for release in releases:
+                release.set()
+            await asyncio.gather(one, other)
+
+    assert len(first.answers) == len(second.answers) == 30
 
 
 async def test_a_full_router_refuses_each_message_with_a_time_to_retry(

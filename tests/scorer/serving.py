@@ -25,6 +25,7 @@ from understudy.domain.versions import VersionRef
 from understudy.inference.reflection import add_reflection
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.front.grpc_server import open_server, started
+from understudy.runtime.open_requests import OpenLimits
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
 from understudy.runtime.transport.transport import LOCAL
@@ -33,7 +34,8 @@ REF = VersionRef("doubler", 1)
 OPTIONS = replace(CHECKS, warm_rows=8)
 INLINE_S = 60.0  # with this, every run is on the loop, however busy the machine is
 IN_WORKER_S = -1.0  # `inline_run_s` with which every run leaves the loop
-STREAMS = StreamLimits(most=100, most_per_caller=100)
+OPEN = OpenLimits(most_messages=256, most_bytes=16 << 20)
+STREAMS = StreamLimits(100, 100, OPEN, most_bytes_per_caller=1 << 30)
 LIMITS = BatchLimits(max_batch_rows=64, max_queue_rows=256, gather_s=0.002, enough_rows=32)
 
 

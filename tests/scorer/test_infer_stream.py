@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from understudy.inference.infer_stream import InferStream
+from understudy.inference.infer_stream import AnswerRequest, InferStream
+from understudy.runtime.open_requests import OpenBytes, OpenLimits, OpenRequests
 
 WITHIN_S = 60.0
 
@@ -21,11 +22,12 @@ class Caller:
     reads: bool = True
     taken: int = 0
     answers: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0  # of a request, or more
 
     async def requests(self) -> AsyncIterator[bytes]:
         for at in range(self.to_send):
             self.taken += 1
-            yield b"%d" % at
+            yield (b"%d" % at).ljust(self.size_bytes)
         if self.stays:
             await asyncio.Event().wait()
 
@@ -33,6 +35,17 @@ class Caller:
         if not self.reads:
             await asyncio.Event().wait()
         self.answers.append(message)
+
+
+def stream_of(
+    answer: AnswerRequest,
+    *,
+    most_messages: int = 256,
+    most_bytes: int = 1 << 20,
+    of_caller: OpenBytes | None = None,
+) -> InferStream:
+    limits = OpenLimits(most_messages, most_bytes)
+    return InferStream(answer, OpenRequests(limits, of_caller or OpenBytes(1 << 30)))
 
 
 async def turns(count: int = 200) -> None:
@@ -50,7 +63,7 @@ async def test_answers_come_in_the_order_of_requests_whichever_is_done_first() -
 
     caller = Caller(to_send=5)
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(InferStream(answer).run(caller.requests(), caller.write))
+        running = tasks.create_task(stream_of(answer).run(caller.requests(), caller.write))
         for at in (4, 2, 3, 1):
             release[at].set()
         await turns()
@@ -66,7 +79,7 @@ async def test_a_caller_that_does_not_read_is_not_read_from() -> None:
         return received
 
     caller = Caller(to_send=100, reads=False)
-    stream = InferStream(answer, most_open=8)
+    stream = stream_of(answer, most_messages=8)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stream.run(caller.requests(), caller.write))
         await turns()
@@ -84,12 +97,51 @@ async def test_answers_that_are_not_read_count_in_bytes(at_once: bool) -> None:
         return later(large) if received == b"0" else large
 
     caller = Caller(to_send=100, reads=False)
-    stream = InferStream(answer, most_open_bytes=10_000)
+    stream = stream_of(answer, most_bytes=10_000)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stream.run(caller.requests(), caller.write))
         await turns()
         assert 10 <= caller.taken <= 12
         running.cancel()
+
+
+async def test_the_streams_of_one_caller_have_their_bytes_open_together() -> None:
+    """Each had its 16 MiB before: 64 of them on a router's port held a gibibyte."""
+    of_caller = OpenBytes(10_000)
+    callers = [Caller(to_send=100, reads=False, size_bytes=1_000) for _ in range(4)]
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(stream_of(echo, of_caller=of_caller).run(each.requests(), each.write))
+            for each in callers
+        ]
+        await turns()
+        together = sum(each.taken for each in callers)
+        for each in running:
+            each.cancel()
+
+    assert 10 <= together <= 10 + len(callers)  # each may read one more
+    assert of_caller.size_bytes == 0
+    assert not of_caller.waiting
+
+
+async def test_a_stream_reads_on_beside_others_of_its_caller_that_hold_all_bytes() -> None:
+    of_caller = OpenBytes(5_000)
+    unread = Caller(to_send=100, reads=False, size_bytes=1_000)
+    read = Caller(to_send=100, size_bytes=1_000)
+    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
+        held = stream_of(echo, of_caller=of_caller)
+        holding = tasks.create_task(held.run(unread.requests(), unread.write))
+        await turns()
+        other = stream_of(echo, of_caller=of_caller)
+        await other.run(read.requests(), read.write)
+        holding.cancel()
+
+    assert len(read.answers) == 100
+    assert unread.taken == 5
+
+
+async def echo(received: bytes) -> bytes:
+    return received
 
 
 async def test_bytes_are_free_again_once_an_answer_is_written() -> None:
@@ -99,7 +151,7 @@ async def test_bytes_are_free_again_once_an_answer_is_written() -> None:
 
     caller = Caller(to_send=100)
     async with asyncio.timeout(WITHIN_S):
-        await InferStream(answer, most_open_bytes=3_000).run(caller.requests(), caller.write)
+        await stream_of(answer, most_bytes=3_000).run(caller.requests(), caller.write)
 
     assert len(caller.answers) == 100
 
@@ -111,7 +163,7 @@ async def test_requests_beyond_the_bound_of_open_ones_are_all_answered() -> None
 
     caller = Caller(to_send=100)
     async with asyncio.timeout(WITHIN_S):
-        await InferStream(answer, most_open=3).run(caller.requests(), caller.write)
+        await stream_of(answer, most_messages=3).run(caller.requests(), caller.write)
 
     assert caller.answers == [b"%d" % at for at in range(100)]
 
@@ -130,7 +182,7 @@ async def test_a_cancelled_stream_discards_its_unanswered_requests() -> None:
 
     caller = Caller(to_send=5, stays=True)
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(InferStream(answer).run(caller.requests(), caller.write))
+        running = tasks.create_task(stream_of(answer).run(caller.requests(), caller.write))
         await turns()
         running.cancel()
 
@@ -145,7 +197,7 @@ async def test_a_stream_that_stops_reading_answers_the_requests_it_has_read_and_
         return received
 
     caller = Caller(to_send=3, stays=True)
-    stream = InferStream(answer)
+    stream = stream_of(answer)
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stream.run(caller.requests(), caller.write))
         await turns()
@@ -170,7 +222,7 @@ async def test_an_immediate_answer_waits_for_earlier_ones() -> None:
 
     caller = Caller(to_send=4)
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(InferStream(answer).run(caller.requests(), caller.write))
+        running = tasks.create_task(stream_of(answer).run(caller.requests(), caller.write))
         await turns()
         assert caller.answers == [b"0"]
         release.set()
@@ -188,7 +240,7 @@ async def test_a_stream_told_to_end_while_it_writes_finishes_that_answer_first()
         answers.append(message)
 
     caller = Caller(to_send=5, stays=True)
-    stream = InferStream(lambda received: received)
+    stream = stream_of(lambda received: received)
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(stream.run(caller.requests(), write))
         await turns()

@@ -20,11 +20,18 @@ from scorer.server.service import SERVICE
 from tests.artifact.models import doubling_model
 from tests.scorer.conftest import StartScorer
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
-from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, load, open_service
+from tests.scorer.serving import (
+    IN_WORKER_S,
+    LIMITS,
+    STREAMS,
+    array_of,
+    infer_request,
+    load,
+    open_service,
+)
 from tests.scorer.test_service import ROWS
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
-from understudy.runtime.open_streams import StreamLimits
 
 Code = grpc.StatusCode
 WITHIN_S = 60.0
@@ -239,7 +246,7 @@ async def test_an_id_that_is_too_long_is_refused_and_not_sent_back(
 
 
 async def test_streams_beyond_the_limit_are_refused(doubler: Path, tmp_path: Path) -> None:
-    limits = StreamLimits(most=1, most_per_caller=1)
+    limits = replace(STREAMS, most=1, most_per_caller=1)
     async with open_service(doubler, tmp_path, streams=limits) as served:
         first = served.stream()
         await first.write(infer_request(ROWS, request_id="1"))

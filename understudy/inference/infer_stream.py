@@ -19,13 +19,12 @@ import structlog
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.error_details import reason_of
 from understudy.runtime.grpc_errors import detail_of, retry_after_ms_of, status_of
+from understudy.runtime.open_requests import OpenRequests
 from understudy.runtime.open_streams import Write, id_to_tell
 from understudy.runtime.protobuf_bytes import length_delimited
 
 _ANSWER_FIELD = pb.ModelStreamInferResponse.DESCRIPTOR.fields_by_name["infer_response"].number
 
-_MOST_OPEN = 256  # open requests; at this number no more are read until answers are written
-_MOST_OPEN_BYTES = 16 << 20  # of open requests and their answers; one request more may be read
 _log = structlog.get_logger()
 
 # The answer to a request, now or later; it never raises.
@@ -35,41 +34,35 @@ AnswerRequest = Callable[[bytes], bytes | Coroutine[Any, Any, bytes]]
 class InferStream:
     """Serves one call."""
 
-    def __init__(
-        self,
-        answer: AnswerRequest,
-        *,
-        most_open: int = _MOST_OPEN,
-        most_open_bytes: int = _MOST_OPEN_BYTES,
-    ) -> None:
+    def __init__(self, answer: AnswerRequest, open_requests: OpenRequests) -> None:
+        """`open_requests`: those whose answers are not written."""
         self._answer = answer
-        self._most_open = most_open
-        self._most_open_bytes = most_open_bytes
+        self._room = open_requests
         self._open: deque[_OpenRequest] = deque()
-        self._open_bytes = 0
         self._changed = asyncio.Event()  # a request is open, or reading has ended
-        self._has_room = asyncio.Event()
-        self._has_room.set()
         self._reading: asyncio.Task[None] | None = None
         self._reader_writes = False
         self._is_ending = False
 
     async def run(self, requests: AsyncIterator[bytes], write: Write) -> None:
         """Return when reading has ended and all answers are written, or when the call ends."""
-        async with asyncio.TaskGroup() as tasks:
-            self._reading = tasks.create_task(self._read(requests, write, tasks))
-            self._reading.add_done_callback(lambda _: self._changed.set())
-            while not self._reading.done() or self._open:
-                if not self._open:
-                    self._changed.clear()
-                    await self._changed.wait()
-                    continue
-                request = self._open[0]
-                await write(await request.answer)
-                del self._open[0]  # open until it is written
-                self._open_bytes -= request.size_bytes
-                if self._may_read():
-                    self._has_room.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._reading = tasks.create_task(self._read(requests, write, tasks))
+                self._reading.add_done_callback(lambda _: self._changed.set())
+                await self._write(self._reading, write)
+        finally:
+            while self._open:  # the caller has disconnected
+                self._leave(self._open.popleft())
+
+    async def _write(self, reading: asyncio.Task[None], write: Write) -> None:
+        while not reading.done() or self._open:
+            if not self._open:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            await write(await self._open[0].answer)
+            self._leave(self._open.popleft())  # open until it is written
 
     def stop_reading(self) -> None:
         """Read no more requests: `run` returns once those already read are answered."""
@@ -94,34 +87,34 @@ class InferStream:
                 _done(answer) if isinstance(answer, bytes) else tasks.create_task(answer),
             )
             self._changed.set()
-            if not self._may_read():
-                self._has_room.clear()
-                await self._has_room.wait()
-
-    def _may_read(self) -> bool:
-        return len(self._open) < self._most_open and self._open_bytes < self._most_open_bytes
+            await self._room.until_room()
 
     def _keep(self, received_bytes: int, answer: asyncio.Future[bytes]) -> None:
         request = _OpenRequest(answer, received_bytes)
         self._open.append(request)
-        self._open_bytes += received_bytes
+        self._room.enter(received_bytes)
         if answer.done():  # a callback would come after the answer is written
             self._count_answer(request, answer)
         else:
             answer.add_done_callback(lambda done: self._count_answer(request, done))
 
+    def _leave(self, request: "_OpenRequest") -> None:
+        request.is_open = False
+        self._room.leave(request.size_bytes)
+
     def _count_answer(self, request: "_OpenRequest", answer: asyncio.Future[bytes]) -> None:
-        if answer.cancelled():
+        if answer.cancelled() or not request.is_open:
             return
         answer_bytes = len(answer.result())
         request.size_bytes += answer_bytes
-        self._open_bytes += answer_bytes
+        self._room.grow(answer_bytes)
 
 
 @dataclass(slots=True, eq=False)
 class _OpenRequest:
     answer: asyncio.Future[bytes]
     size_bytes: int  # of the request, and of its answer once there is one
+    is_open: bool = True
 
 
 def _done(answer: bytes) -> asyncio.Future[bytes]:

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from understudy.domain.errors import OverloadedError
+from understudy.runtime.open_requests import OpenBytes, OpenLimits, OpenRequests
 
 Write = Callable[[bytes], Awaitable[None]]
 MOST_ID_CHARACTERS = 256  # of a request id; longer ones are refused, and not echoed
@@ -33,6 +35,8 @@ class Stream(Protocol):
 class StreamLimits:
     most: int
     most_per_caller: int  # per address, until callers prove an identity
+    open_per_stream: OpenLimits
+    most_bytes_per_caller: int  # open in all of its streams
 
 
 class OpenStreams:
@@ -42,6 +46,8 @@ class OpenStreams:
         self._limits = limits
         self._streams: set[Stream] = set()
         self._by_caller: Counter[str] = Counter()
+        # Gone with the last stream that has it.
+        self._open_bytes: WeakValueDictionary[str, OpenBytes] = WeakValueDictionary()
         self._are_ending = False
 
     async def run(
@@ -68,6 +74,14 @@ class OpenStreams:
             self._by_caller[caller] -= 1
             if not self._by_caller[caller]:
                 del self._by_caller[caller]
+
+    def open_requests_of(self, caller: str) -> OpenRequests:
+        """Return the count of the requests that a new stream of `caller` will have open."""
+        of_caller = self._open_bytes.get(caller)
+        if of_caller is None:
+            of_caller = OpenBytes(self._limits.most_bytes_per_caller)
+            self._open_bytes[caller] = of_caller
+        return OpenRequests(self._limits.open_per_stream, of_caller)
 
     def end(self) -> None:
         """Let every stream, including future ones, answer the requests it has read and end with OK."""
