@@ -142,6 +142,8 @@ class ScoreStream:
     def _leave(self, answer: "_StreamedAnswer") -> None:
         self._close(answer)
         self._intake.leave(answer.call)
+        # Answer and call refer to each other: the collector would free the message, much later.
+        answer.call.received = b""
 
     def _close(self, answer: "_StreamedAnswer") -> None:
         self._in_flight.discard(answer)

@@ -1,6 +1,8 @@
 """ScoreStream: flow control, failures of single messages, disconnects, and the end of a stream."""
 
 import asyncio
+import gc
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -78,6 +80,13 @@ class Caller:
 async def served() -> AsyncIterator[Served]:
     async with open_served() as served:
         yield served
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def request(index: int, **fields: Any) -> pb.ScoreRequest:
@@ -192,6 +201,20 @@ async def test_the_streams_of_one_address_have_their_bytes_open_together() -> No
             await asyncio.gather(one, other)
 
     assert len(first.answers) == len(second.answers) == 30
+
+
+async def test_an_answered_message_is_freed_without_the_collector(
+    served: Served, no_collection: None
+) -> None:
+    """Messages of 40 kB stayed until a collection: 64 streams held 100 MiB more than was in flight."""
+    caller = Caller([bytes(bytearray(message)) for message in requests(20)])
+    before = [sys.getrefcount(message) for message in caller.to_send]
+
+    async with caller.streaming(served) as call:
+        await call
+
+    assert len(caller.answers) == 20
+    assert [sys.getrefcount(message) for message in caller.to_send] == before
 
 
 async def test_a_full_router_refuses_each_message_with_a_time_to_retry(
