@@ -14,6 +14,7 @@ from benchmarks.model import ENTITY, MODEL
 from benchmarks.request_path import CHALLENGER, CHAMPION, deployment_of
 from router.app import service_limits
 from router.books.request_log import RequestLines, RequestLogLines
+from router.decisions.hop import Hop
 from router.edge.answers import ProtobufResponder
 from router.edge.service import ScoringService
 from router.pipeline import PipelinePorts, open_pipeline
@@ -133,6 +134,8 @@ class _Store:
 
 class _Scorer:
     """Answers each batch with the loop's next turn."""
+
+    hop = Hop.GRPC
 
     def __init__(self, address: str) -> None:
         self.address = address

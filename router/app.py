@@ -173,7 +173,7 @@ def _ports(
         log_together=logs.offer_together,
         request_log=RequestLogLines(settings.request_lines, settings.request_lines_sample_bp),
         responder=ProtobufResponder(),
-        open_scorer=partial(open_oip_scorer, transport=settings.transport),
+        open_scorer=partial(open_oip_scorer, transport=settings.transport, hop=settings.hop),
         clocks=_CLOCKS,
         cpu_s=time.thread_time,
         spans=spans,

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from router.decisions.hop import Hop
 from understudy.domain.deployments import DegradationLevel
 from understudy.domain.errors import CorruptedError, UnavailableError
 from understudy.domain.snapshots import VersionSpec
@@ -54,6 +55,11 @@ class Scorer(Protocol):
 
     @property
     def address(self) -> str: ...
+
+    @property
+    def hop(self) -> Hop:
+        """The way of its batches, at present."""
+        ...
 
     async def infer(
         self,

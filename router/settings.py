@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from router.books.request_log import RequestLines
+from router.decisions.hop import Hop
 from understudy.control.access import AccessSettings
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.domain.store_urls import parse_store_url
@@ -40,6 +41,7 @@ class RouterSettings(AccessSettings):
     features: str  # lmdb:PATH or aerospike://HOST:PORT/NAMESPACE
     log_dir: Path  # score, shadow and outcome logs
     state_dir: Path  # last snapshot, admin sockets
+    hop: Hop = Hop.GRPC  # to scorers; frames: where they are on this machine
     front: Front = Front.GRPC  # auto: envoy where it can run
     plaintext_callers: bool = (
         False  # serve callers in plaintext although the process has a certificate

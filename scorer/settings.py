@@ -83,7 +83,10 @@ class ScorerSettings(TransportSettings):
         4_096, ge=1, le=1_000_000, description="maximum number of open streams"
     )
     max_streams_per_caller: int = Field(
-        1_024, ge=1, le=1_000_000, description="maximum number of open streams from one address"
+        1_024,
+        ge=1,
+        le=1_000_000,
+        description="maximum number of open streams from one address, and of connections with frames",
     )
     gather_ms: int = Field(2, ge=0, le=100, description="longest wait for other calls under load")
     gather_rows: int = Field(

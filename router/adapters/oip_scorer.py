@@ -10,7 +10,7 @@ request.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import TypeVar
@@ -29,6 +29,7 @@ from router.adapters.oip_messages import (
     scores_of,
 )
 from router.adapters.time_limit import TimeLimit
+from router.decisions.hop import Hop
 from router.ports import Inferred
 from understudy.artifact.digests import LOADED_DIGEST_KEY, LOADED_DIGEST_PROPERTY
 from understudy.domain.errors import (
@@ -64,6 +65,8 @@ _Stream = grpc.aio.StreamStreamCall[bytes, bytes]
 
 class OipScorer:
     """One scorer process over its own channel, which the opener must close."""
+
+    hop = Hop.GRPC
 
     def __init__(
         self, address: str, host_id: str | None = None, transport: Transport = LOCAL
@@ -117,6 +120,12 @@ class OipScorer:
     async def require_ready(
         self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
     ) -> None:
+        await self.ask_ready(ref, artifact_digest, timeout_s=timeout_s)
+
+    async def ask_ready(
+        self, ref: VersionRef, artifact_digest: str, *, timeout_s: float
+    ) -> Mapping[str, str]:
+        """Return the properties of the model, under the conditions of `require_ready`."""
         named = {"name": ref.model, "version": str(ref.number)}
         asked = oip.ModelReadyRequest(**named), oip.ModelMetadataRequest(**named)
         ready, metadata = await asyncio.gather(
@@ -128,6 +137,7 @@ class OipScorer:
         loaded = metadata.properties.get(LOADED_DIGEST_PROPERTY, "no artifact")
         if loaded != artifact_digest:
             raise other_artifact(self.address, ref, loaded, artifact_digest)
+        return metadata.properties
 
     async def _answer(
         self, rpc: str, request: Message, kind: type[AnswerT], timeout_s: float

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from router.decisions.hop import Hop
 from understudy.control.report_wire import model_state_from_wire, refusal_from_wire
-from understudy.control.wire_enums import LEVEL_OF, shown_name
+from understudy.control.wire_enums import LEVEL_OF, shown_name, wire_values
 from understudy.domain.deployments import Arm
 from understudy.registry.v1 import registry_pb2
 from understudy.router.v1 import router_pb2
@@ -24,6 +25,7 @@ _WITHHELD = {
     scoring_pb2.WITHHELD_REASON_UNSERVABLE: "not servable; `router status` says why",
     scoring_pb2.WITHHELD_REASON_UNPROVEN: "no scorer has answered yet",
 }
+_HOPS = {number: hop.value for hop, number in wire_values(Hop, router_pb2.Hop, "HOP").items()}
 _ANSWERED = ("router", "model", "version", "arm", "level", "rows")
 _FATES = (
     "offered",
@@ -53,6 +55,9 @@ def print_status(found: Sequence[Status], output: Format) -> None:
         if each.HasField("snapshot_lineage"):
             state = f"state {each.snapshot_sequence} of registry {each.snapshot_lineage}"
             screen.say(f"{each.router_id}: {state}")
+        if hops := Counter(_HOPS[scorer.hop] for scorer in each.scorers if scorer.hop):
+            used = ", ".join(f"{count} over {hop}" for hop, count in sorted(hops.items()))
+            screen.say(f"{each.router_id}: scorers: {used}")
         for model in each.models:
             screen.say(f"{each.router_id}: {_in_effect(model)}")
     for trouble in troubles(found):

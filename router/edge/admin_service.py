@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from router.books.counters import Counters
+from router.decisions.hop import Hop
 from router.decisions.ladder import declares
 from router.edge.log_books import LogBooks
 from router.ladder.drill import RunningDrill
@@ -23,6 +24,7 @@ from understudy.runtime.rpc_boundary import Context, TakesHandlers, add_bounded
 
 SERVICE = router_pb2.DESCRIPTOR.services_by_name["RouterAdminService"].full_name
 FAILURE_KINDS = wire_values(FailureKind, router_pb2.FailureKind, "FAILURE_KIND")
+_HOPS = wire_values(Hop, router_pb2.Hop, "HOP")
 _REASONS = {reason.value: number for reason, number in REASONS.items()}
 
 
@@ -143,6 +145,7 @@ def _scorers(models: LiveModels) -> list[router_pb2.UsedScorer]:
             address=address,
             breaker_open=not scorer.is_closed,
             last_failure=scorer.last_failure or None,
+            hop=_HOPS[scorer.scorer.hop],
         )
         for model in models
         for (number, address), scorer in model.scorers().items()

@@ -122,11 +122,18 @@ class RouterCollector(Collector):
             "1 while the scorer's breaker is open",
             labels=("model", "version", "address"),
         )
+        hops = GaugeMetricFamily(
+            "understudy_router_scorer_hop",
+            "1 for the way of batches to the scorer: grpc or frames",
+            labels=("model", "version", "address", "hop"),
+        )
         for live in self._models:
             for (number, address), scorer in live.scorers().items():
                 where = (live.deployment.model, str(number), address)
                 breakers.add_metric(where, int(not scorer.is_closed))
+                hops.add_metric((*where, scorer.scorer.hop.value), 1)
         yield breakers
+        yield hops
 
     def _store(self) -> Metric:
         events = CounterMetricFamily(

@@ -7,6 +7,7 @@ import structlog
 from numpy.typing import NDArray
 
 from router.decisions.breaker import Breaker, BreakerPolicy, Permit
+from router.decisions.hop import Hop
 from router.ports import Inferred, OtherArtifactError, Scorer, ScorerHungError
 from understudy.domain.errors import DeadlinePassedError, InvalidInputError
 from understudy.domain.patience import Experience, Verdict
@@ -108,6 +109,10 @@ class TimedScorer:
         self.asked_s: float | None = None  # monotonic
         self._scorer = scorer
         self._now_s = now_s
+
+    @property
+    def hop(self) -> Hop:
+        return self._scorer.hop
 
     async def infer(
         self,

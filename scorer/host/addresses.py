@@ -13,7 +13,7 @@ from understudy.runtime.free_port import free_port
 
 UNIX = "unix"
 _OF_OTHERS = 0o077  # mode bits
-_LONGEST_SOCKET_PATH_BYTES = 100  # the kernel accepts 107
+_LONGEST_SOCKET_PATH_BYTES = 100  # the kernel accepts 107; the socket of frames has 7 more
 
 
 class Addresses:

@@ -17,6 +17,7 @@ from scorer.machine.cgroup import cgroup_cpus
 from scorer.refusal_file import whole_reason, write_refusal
 from scorer.server.batcher import Batcher, BatchLimits
 from scorer.server.coming_calls import ComingCalls
+from scorer.server.frames_server import FramesServer, serving_frames
 from scorer.server.load_model import LoadedModel, load_model
 from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
@@ -29,6 +30,7 @@ from understudy.artifact.load_checks import CheckOptions
 from understudy.artifact.session_options import SessionOptions
 from understudy.domain.errors import UnavailableError, UnderstudyError
 from understudy.domain.versions import VersionRef
+from understudy.inference.frames import frames_path
 from understudy.inference.reflection import SERVICE, add_reflection
 from understudy.runtime.exit_codes import ARTIFACT_REFUSED, OK
 from understudy.runtime.front.grpc_server import open_server
@@ -38,9 +40,10 @@ from understudy.runtime.open_requests import OpenLimits
 from understudy.runtime.open_streams import StreamLimits
 from understudy.runtime.serving import add_health
 from understudy.runtime.span_export import span_export
+from understudy.runtime.transport.sockets import socket_of
 from understudy.runtime.unless_stopped import unless_stopped
 
-_OPEN_REQUESTS = OpenLimits(most_messages=256, most_bytes=16 << 20)  # of a stream
+_OPEN_REQUESTS = OpenLimits(most_messages=256, most_bytes=16 << 20)  # of a stream, or of frames
 _CLOSE_S = 5.0  # from the end of the drain to the exit
 _log = structlog.get_logger()
 
@@ -90,16 +93,54 @@ async def serve(task: ServeTask, settings: ScorerSettings) -> int:
             await server.stop(None)
             _leave_while_loading(task)
         metrics.loaded(task.ref, loaded.artifact_digest)
-        batcher = Batcher(
-            loaded.model, _limits(settings), observer=metrics, coming=coming, place=place
-        )
-        resources.push_async_callback(batcher.close)
-        limits = RequestLimits(settings.max_request_rows, settings.nan_policy is NanPolicy.REFUSE)
-        reader = RequestReader(loaded.signature, limits)
-        service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
+        frames = await _serve_loaded(loaded, settings, service, metrics, coming, place, resources)
+
+        def end_streams() -> None:
+            service.end_streams()
+            frames.end(settings.drain_grace_s)
+
         drain = DrainTimes(settings.unready_delay_s, settings.drain_grace_s)
-        await serve_until_stopped(server, health, stop, drain, end_streams=service.end_streams)
+        await serve_until_stopped(server, health, stop, drain, end_streams=end_streams)
     return OK
+
+
+async def _serve_loaded(
+    loaded: LoadedModel,
+    settings: ScorerSettings,
+    service: InferenceService,
+    metrics: ScorerMetrics,
+    coming: ComingCalls,
+    place: RunPlace,
+    resources: AsyncExitStack,
+) -> FramesServer:
+    """Let `service` answer with the model, over frames too; return their server."""
+    batcher = Batcher(loaded.model, _limits(settings), observer=metrics, coming=coming, place=place)
+    resources.push_async_callback(batcher.close)
+    limits = RequestLimits(settings.max_request_rows, settings.nan_policy is NanPolicy.REFUSE)
+    reader = RequestReader(loaded.signature, limits)
+    frames = FramesServer(
+        service.answer_message,
+        loaded.artifact_digest,
+        most_connections=settings.max_streams_per_caller,
+        open_requests=_OPEN_REQUESTS,
+    )
+    has_frames = await _serve_frames(settings.listen, frames, resources)
+    model = ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher)
+    service.serve(model, over_frames=has_frames)
+    return frames
+
+
+async def _serve_frames(listen: str, frames: FramesServer, resources: AsyncExitStack) -> bool:
+    """Serve frames beside a socket; return whether that could be done. Ports have gRPC alone."""
+    path = socket_of(listen)
+    if path is None:
+        return False
+    try:
+        await resources.enter_async_context(serving_frames(frames_path(path), frames))
+    except UnavailableError as error:
+        _log.warning("frames_not_served", why=str(error))
+        return False
+    return True
 
 
 def _utc_s() -> float:

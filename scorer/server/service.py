@@ -21,6 +21,7 @@ from understudy.domain.errors import (
     failure_kind_of,
 )
 from understudy.domain.versions import VersionRef
+from understudy.inference.frames import FRAMES_PROPERTY, VERSION
 from understudy.inference.infer_stream import InferStream, answer_message, failure_message
 from understudy.oip import inference_pb2 as pb
 from understudy.runtime.distribution import serving_version
@@ -85,6 +86,7 @@ class InferenceService(grpc.GenericRpcHandler):
         self._is_ready = is_ready
         self._spans = spans
         self._served: ServedModel | None = None
+        self._properties: dict[str, str] = {}  # of the model, beside its signature
         self._infer: Any = grpc.unary_unary_rpc_method_handler(
             # Raw bytes: grpc would answer UNKNOWN if a message cannot be parsed.
             self._model_infer,
@@ -106,9 +108,12 @@ class InferenceService(grpc.GenericRpcHandler):
             self._model_stream_infer
         )
 
-    def serve(self, model: ServedModel) -> None:
-        """Answer with `model` from now on."""
+    def serve(self, model: ServedModel, *, over_frames: bool = False) -> None:
+        """Answer with `model` from now on; `over_frames`: say that there are frames too."""
         self._served = model
+        self._properties = {LOADED_DIGEST_PROPERTY: model.artifact_digest}
+        if over_frames:
+            self._properties[FRAMES_PROPERTY] = str(VERSION)
 
     def end_streams(self) -> None:
         """Let every stream, including future ones, answer the requests it has read and end with OK."""
@@ -139,7 +144,7 @@ class InferenceService(grpc.GenericRpcHandler):
 
     async def _model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
         caller = peer_of(context)
-        answer = partial(self._answer_message, context)
+        answer = partial(self.answer_message, remaining_s=context.time_remaining)
         stream = InferStream(answer, self._streams.open_requests_of(caller))
         loaded = "none yet" if self._served is None else self._served.artifact_digest
         # At once: a router sends no features before it knows what this process loaded.
@@ -150,8 +155,13 @@ class InferenceService(grpc.GenericRpcHandler):
             self._observer.failed(status_of(error))
             await abort_with(context, error, rpc="ModelStreamInfer")
 
-    def _answer_message(self, context: Context, raw: bytes) -> bytes | Coroutine[Any, Any, bytes]:
-        """Return the message for one request of a stream, now or later."""
+    def answer_message(
+        self, raw: bytes, *, remaining_s: Callable[[], float | None] = lambda: None
+    ) -> bytes | Coroutine[Any, Any, bytes]:
+        """Return the message for one request of a stream or of frames, now or later; never raise.
+
+        `remaining_s`: returns the time to the deadline of the stream, None without one.
+        """
         request_id = ""
         span: OpenSpan | None = None
         try:
@@ -159,7 +169,7 @@ class InferenceService(grpc.GenericRpcHandler):
             request_id = request.id
             if self._spans is not None:
                 span = self._spans.open(request)
-            read = self._read(request, context.time_remaining())
+            read = self._read(request, remaining_s())
             answer = read.answer_at_once()
             if answer is None:
                 return self._answer_later(read, span)
@@ -229,7 +239,7 @@ class InferenceService(grpc.GenericRpcHandler):
             platform=_PLATFORM,
             inputs=[_metadata_of(spec) for spec in signature.inputs],
             outputs=[_metadata_of(spec) for spec in signature.outputs],
-            properties={LOADED_DIGEST_PROPERTY: self._served.artifact_digest},
+            properties=self._properties,
         )
 
     def _check_name(self, name: str, number: str) -> None:

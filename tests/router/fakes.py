@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from router.decisions.hop import Hop
 from router.ports import Inferred, OtherArtifactError
 from tests.router.samples import UTC_S
 from understudy.domain.errors import (
@@ -84,6 +85,8 @@ class RemoteStore(FakeStore):
 
 class FakeScorer:
     """A `Scorer` whose score is the first column times 10 plus the version number / 1000."""
+
+    hop = Hop.GRPC
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -87,6 +87,8 @@ async def test_a_scrape_shows_answered_rows_and_the_live_state() -> None:
     assert found["revision", (of_model,)] == 1
     assert found["withheld_bp", (of_model,)] == 0
     assert found["scorer_breaker_open", (("address", "one"), of_model, ("version", "1"))] == 0
+    hop = (("address", "one"), ("hop", "grpc"), of_model, ("version", "1"))
+    assert found["scorer_hop", hop] == 1
 
 
 async def test_a_scrape_shows_the_share_that_an_unready_challenger_lacks() -> None:

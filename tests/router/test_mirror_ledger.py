@@ -20,6 +20,7 @@ from router.batches.version_plan import VersionPlan
 from router.calls.answered import Answered, BatchTiming, Served
 from router.calls.call import Call, Candidates
 from router.decisions.breaker import BreakerPolicy
+from router.decisions.hop import Hop
 from router.decisions.sampling import is_sampled
 from router.ports import Clocks, Inferred
 from tests.router.builders import bare_call
@@ -50,6 +51,7 @@ class MoodyScorer:
     """The mirror's `Scorer`, which answers after a while or fails as told."""
 
     address = "three"
+    hop = Hop.GRPC
 
     def __init__(self) -> None:
         self.takes_s = 0.0

@@ -50,6 +50,17 @@ def test_a_healthy_router_has_no_problems(printed: Printed) -> None:
     assert "mirrored" in printed(well())
 
 
+def test_the_scorers_on_each_hop_are_counted(printed: Printed) -> None:
+    hops = (router_pb2.HOP_FRAMES, router_pb2.HOP_GRPC, router_pb2.HOP_FRAMES)
+    asked = [router_pb2.UsedScorer(model="fraud", version=3, hop=hop) for hop in hops]
+    unproven = router_pb2.UsedScorer(model="fraud", version=4)
+
+    shown = printed(well(scorers=[*asked, unproven]))
+
+    assert "r0: scorers: 2 over frames, 1 over grpc\n" in shown
+    assert "scorers:" not in printed(well(scorers=[unproven]))
+
+
 def test_a_refused_registry_is_a_problem(printed: Printed) -> None:
     refusal = registry_pb2.SnapshotRefusal(
         reason=registry_pb2.REFUSAL_REASON_ANOTHER_LINEAGE, lineage="0200", why="it is empty"

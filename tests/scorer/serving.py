@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scorer.decisions.run_place import RunPlace
 from scorer.server.batcher import Batcher, BatchLimits, Runner
 from scorer.server.coming_calls import ComingCalls
+from scorer.server.frames_server import FramesServer, serving_frames
 from scorer.server.load_model import LoadedModel, load_model
 from scorer.server.metrics import ScorerMetrics
 from scorer.server.request_reader import RequestLimits, RequestReader
@@ -50,6 +51,8 @@ class Served:
         self.channel = channel
         self.service = service
         self.metrics = ScorerMetrics()
+        self.frames: FramesServer | None = None  # once the model is loaded
+        self.frames_path = Path()
 
     def call(self, rpc: str, request: Any, **options: Any) -> Any:
         response = getattr(pb, f"{rpc}Response")
@@ -122,12 +125,22 @@ async def open_service(
             reader = RequestReader(
                 loaded.signature, RequestLimits(max_request_rows, refuse_non_finite)
             )
-            service.serve(ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher))
+            model = ServedModel(loaded.signature, loaded.artifact_digest, reader, batcher)
+            service.serve(model, over_frames=True)
         resources.push_async_callback(batcher.close)
         await resources.enter_async_context(started(server))
         channel = await resources.enter_async_context(grpc.aio.insecure_channel(address))
         served = Served(channel, service)
         served.metrics = metrics
+        if ready:
+            served.frames = FramesServer(
+                service.answer_message,
+                loaded.artifact_digest,
+                most_connections=streams.most,
+                open_requests=OPEN,
+            )
+            served.frames_path = folder / "t.frames.sock"
+            await resources.enter_async_context(serving_frames(served.frames_path, served.frames))
         yield served
 
 

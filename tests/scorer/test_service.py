@@ -203,7 +203,7 @@ async def test_the_metadata_names_the_artifact_that_was_loaded(
     async with open_service(doubler, tmp_path) as served:
         told = await served.call("ModelMetadata", pb.ModelMetadataRequest(name="doubler"))
 
-    assert dict(told.properties) == {"artifact_digest": artifact_digest(files)}
+    assert dict(told.properties) == {"artifact_digest": artifact_digest(files), "frames": "1"}
 
 
 async def test_a_router_refuses_a_scorer_that_loaded_another_artifact(

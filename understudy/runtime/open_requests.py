@@ -65,18 +65,19 @@ class OpenRequests:
 
     async def until_room(self) -> None:
         """Return when one more request may be read."""
-        if self._has_room:
+        if self.has_room:
             return
         self._of_caller.waiting.add(self)
         try:
-            while not self._has_room:
+            while not self.has_room:
                 self._has_changed.clear()
                 await self._has_changed.wait()
         finally:
             self._of_caller.waiting.discard(self)
 
     @property
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """Return whether one more request may be read."""
         return not self.count or (
             self.count < self._limits.most_messages
             and self.size_bytes < self._limits.most_bytes

@@ -85,6 +85,30 @@ FAILURE_KIND_INTERNAL: FailureKind.ValueType  # 11
 """A defect of the router."""
 Global___FailureKind: _TypeAlias = FailureKind  # noqa: Y015
 
+class _Hop:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HopEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Hop.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOP_UNSPECIFIED: _Hop.ValueType  # 0
+    """Not set: the scorer has not answered yet."""
+    HOP_GRPC: _Hop.ValueType  # 1
+    """Streams of ModelStreamInfer."""
+    HOP_FRAMES: _Hop.ValueType  # 2
+    """Frames over a local socket."""
+
+class Hop(_Hop, metaclass=_HopEnumTypeWrapper):
+    """Way of a batch to a scorer."""
+
+HOP_UNSPECIFIED: Hop.ValueType  # 0
+"""Not set: the scorer has not answered yet."""
+HOP_GRPC: Hop.ValueType  # 1
+"""Streams of ModelStreamInfer."""
+HOP_FRAMES: Hop.ValueType  # 2
+"""Frames over a local socket."""
+Global___Hop: _TypeAlias = Hop  # noqa: Y015
+
 class _LogKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -285,6 +309,7 @@ class UsedScorer(_message.Message):
     LAST_FAILURE_FIELD_NUMBER: _builtins.int
     UNPROVEN_FIELD_NUMBER: _builtins.int
     HAS_OTHER_ARTIFACT_FIELD_NUMBER: _builtins.int
+    HOP_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     version: _builtins.int
@@ -299,6 +324,8 @@ class UsedScorer(_message.Message):
     """True: it is said to be ready, has not answered this router yet, and gets no calls until it has."""
     has_other_artifact: _builtins.bool
     """True: it answers, but loaded another artifact than the registered one; it is unproven for that."""
+    hop: Global___Hop.ValueType
+    """Way of the latest batches to it."""
     def __init__(
         self,
         *,
@@ -309,10 +336,11 @@ class UsedScorer(_message.Message):
         last_failure: _builtins.str | None = ...,
         unproven: _builtins.bool = ...,
         has_other_artifact: _builtins.bool = ...,
+        hop: Global___Hop.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "last_failure", b"last_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "address", b"address", "breaker_open", b"breaker_open", "has_other_artifact", b"has_other_artifact", "last_failure", b"last_failure", "model", b"model", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure", "address", b"address", "breaker_open", b"breaker_open", "has_other_artifact", b"has_other_artifact", "hop", b"hop", "last_failure", b"last_failure", "model", b"model", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_failure: _TypeAlias = _typing.Literal["last_failure"]  # noqa: Y015
     _WhichOneofArgType__last_failure: _TypeAlias = _typing.Literal["_last_failure", b"_last_failure"]  # noqa: Y015
