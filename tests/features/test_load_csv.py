@@ -177,6 +177,19 @@ def test_a_row_of_the_largest_record_size_is_read(tmp_path: Path) -> None:
     assert len(store.records) == 5
 
 
+def test_line_breaks_in_quotes_are_read_wherever_the_parser_cuts_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    lines = "\r\n".join(["x" * 99] * 10_000)  # a block of the parser ends in one of these values
+    rows = "".join(f'{name},"{lines}",1,1\n' for name in "abcdefgh")
+    path.write_bytes(f"{HEAD}{rows}i, with a comma,x,1,1\n".encode())
+    store = FakeFeatureStore()
+
+    _, rejects = _load(path, store)
+
+    assert [_values(store, each)["country"] for each in "abcdefgh"] == [lines] * 8
+    assert [(each.row, each.column) for each in rejects] == [(8, "(row)")]
+
+
 def test_csv_is_read_as_text_and_checked_value_by_value(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(

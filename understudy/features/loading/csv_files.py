@@ -2,7 +2,7 @@
 
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -38,9 +38,7 @@ def open_csv_chunks(
 
 def csv_column_names(path: Path) -> list[str]:
     """Return the names in the header of a file."""
-    whatever = pa_csv.ParseOptions(
-        delimiter=_delimiter_of(path), invalid_row_handler=lambda _: "skip"
-    )
+    whatever = _parsing(path, lambda _: "skip")
     with path.open("rb") as file:
         _skip_byte_order_mark(file)
         with pa_csv.open_csv(file, read_options=_reading(), parse_options=whatever) as head:
@@ -131,14 +129,13 @@ def _open_csv(
         broken.append(Reject(number, "(row)", read, f"{row.expected_columns} columns"))
         return "error" if len(broken) > _MOST_BROKEN_WAITING else "skip"
 
-    delimiter = _delimiter_of(path)
     names = [name.encode().decode(_AS_BYTES) for name in columns]
     with path.open("rb") as file:
         _skip_byte_order_mark(file)
         with pa_csv.open_csv(
             file,
             read_options=_reading(),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=put_aside),
+            parse_options=_parsing(path, put_aside),
             # All as text: ids keep leading zeros, and a bad number rejects its row, not the file.
             # Only an empty field is absent: by default NA and null are too, but here they are values.
             convert_options=pa_csv.ConvertOptions(
@@ -151,8 +148,13 @@ def _open_csv(
             yield rows
 
 
-def _delimiter_of(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
+def _parsing(path: Path, on_broken_row: Callable[[pa_csv.InvalidRow], str]) -> pa_csv.ParseOptions:
+    return pa_csv.ParseOptions(
+        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
+        # Without it, a line break in a quoted field is read, except at the end of a block.
+        newlines_in_values=True,
+        invalid_row_handler=on_broken_row,
+    )
 
 
 def _reading() -> pa_csv.ReadOptions:
