@@ -5,8 +5,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from understudy.comparison.decisions.outcome_values import (
@@ -18,9 +19,11 @@ from understudy.domain.features import Feature, FeatureDtype
 from understudy.features.decisions.column_values import ColumnValues, column_values
 from understudy.features.decisions.entity_ids import id_texts
 from understudy.features.decisions.event_times import times_of
+from understudy.features.decisions.request_features import fault_of_value
 from understudy.features.decisions.row_values import Reject
 
 INT64 = Feature("n", FeatureDtype.INT64)
+FLOAT32 = Feature("n", FeatureDtype.FLOAT32)
 integers = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5) | st.integers(2**53 - 2, 2**53 + 2)
 floats = st.floats() | integers.map(float)
 number_texts = st.text("0123456789+-.eE_x ", max_size=8) | integers.map(str) | floats.map(repr)
@@ -90,6 +93,24 @@ def test_an_int64_is_exact_or_refused(column: pa.Array) -> None:
             given_value = column[row].as_py()
             exact = Decimal(given_value) if isinstance(given_value, str) else given_value
             assert Fraction(exact) == int(found.values[row])
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(float(np.finfo(np.float32).max))
+def test_a_float32_is_read_back_from_its_shortest_text(number: float) -> None:
+    text = str(np.float32(number))  # 3.4028235e+38 for the largest, which is slightly less
+
+    for column in (pa.array([text]), pa.array([float(text)])):
+        found = column_values(FLOAT32, column)
+        assert (found.present.tolist(), found.values[0]) == ([True], np.float32(number))
+    assert fault_of_value(FeatureDtype.FLOAT32, float(text)) is None
+
+
+def test_a_number_that_rounds_to_infinity_is_no_float32() -> None:
+    beyond = 2.0**128 - 2.0**103
+
+    assert column_values(FLOAT32, pa.array([-beyond])).unusable.tolist() == [True]
+    assert fault_of_value(FeatureDtype.FLOAT32, beyond) == "a finite float32 number"
 
 
 LABELS = OutcomeColumns(observed_at="seen")

@@ -17,6 +17,10 @@ from understudy.domain.record_layouts import RecordLayout, layout_content, layou
 
 FeatureScalar = float | int | bool | str
 
+# A number is in the range of float32 if the nearest float32 is finite: 3.4028235e38, the shortest
+# text of the largest one, is slightly above it.
+FLOAT32_BELOW = 2.0**128 - 2.0**103
+
 
 class FeatureDtype(StrEnum):
     FLOAT32 = "float32"

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from understudy.domain.features import FeatureDtype, FeatureScalar, FeatureView
+from understudy.domain.features import FLOAT32_BELOW, FeatureDtype, FeatureScalar, FeatureView
 from understudy.domain.record_layouts import BinsLayout
 from understudy.features.adapters.own_bins import (
     OWN_CREATED_BIN,
@@ -136,7 +136,7 @@ class BinsCodec:
         usable = np.isfinite(matrix)
         if FeatureDtype.FLOAT32 in self._form.dtypes:
             narrow = [self._form.dtypes[place] is FeatureDtype.FLOAT32 for place in self._floats]
-            usable &= ~np.array(narrow) | (np.abs(matrix) <= np.finfo(np.float32).max)
+            usable &= ~np.array(narrow) | (np.abs(matrix) < FLOAT32_BELOW)
         present[:, self._floats] = usable
         lost: npt.NDArray[np.int64] = (strange | (~usable & ~np.isnan(matrix))).sum(axis=1)
         return lost

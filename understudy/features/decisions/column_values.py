@@ -8,11 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from understudy.domain.features import Feature, FeatureDtype
+from understudy.domain.features import FLOAT32_BELOW, Feature, FeatureDtype
 from understudy.features.decisions.arrow_columns import plain
 from understudy.features.decisions.number_texts import Numbers, exact_int64, numbers_of_texts
 
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # From these bounds on, neighbouring integers share a float, so it may be another number, rounded.
 _INEXACT_FROM = {pa.float16(): 2.0**11, pa.float32(): 2.0**24}
 _DOUBLE_INEXACT_FROM = 2.0**53
@@ -119,7 +118,7 @@ def _fitted(
                 fits = (np.abs(numbers) < inexact_from) & (np.floor(numbers) == numbers)
                 accepted += f"; as a float, below {inexact_from:.0f}"
         case FeatureDtype.FLOAT32:
-            fits = np.abs(numbers) <= _LARGEST_FLOAT32
+            fits = np.abs(numbers) < FLOAT32_BELOW
             accepted = "a finite float32 number"
         case _:
             fits = np.isfinite(numbers)

@@ -3,10 +3,9 @@
 from math import isfinite
 from typing import Final
 
-from understudy.domain.features import FeatureDtype, FeatureScalar
+from understudy.domain.features import FLOAT32_BELOW, FeatureDtype, FeatureScalar
 
 _INT64: Final = range(-(2**63), 2**63)
-_LARGEST_FLOAT32: Final = 3.4028234663852886e38
 
 
 def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
@@ -19,18 +18,18 @@ def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
         case FeatureDtype.INT64:
             return None if _is_int64(value) else "a 64-bit integer"
         case FeatureDtype.FLOAT32 | FeatureDtype.FLOAT64:
-            limit = _LARGEST_FLOAT32 if dtype is FeatureDtype.FLOAT32 else float("inf")
-            return None if _is_number(value, limit) else f"a finite {dtype.value} number"
+            bound = FLOAT32_BELOW if dtype is FeatureDtype.FLOAT32 else float("inf")
+            return None if _is_number(value, bound) else f"a finite {dtype.value} number"
 
 
 def _is_int64(value: FeatureScalar) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
 
 
-def _is_number(value: FeatureScalar, limit: float) -> bool:
+def _is_number(value: FeatureScalar, bound: float) -> bool:
     if isinstance(value, bool | str):
         return False
     try:
-        return isfinite(value) and abs(value) <= limit
+        return isfinite(value) and abs(value) < bound
     except OverflowError:  # an integer beyond float64
         return False

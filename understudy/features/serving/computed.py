@@ -6,12 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from understudy.domain.features import FeatureDtype, FeatureRef, FeatureView, ViewKind
+from understudy.domain.features import (
+    FLOAT32_BELOW,
+    FeatureDtype,
+    FeatureRef,
+    FeatureView,
+    ViewKind,
+)
 from understudy.features.decisions.expressions import NOW, Column, Expression, compile_expression
 from understudy.features.decisions.feature_columns import FeatureColumn, columns_of
 from understudy.features.serving.functions import deployed_functions
-
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +72,7 @@ def compute(
     values = feature.expression.evaluate(columns, len(inputs))
     match feature.dtype:
         case FeatureDtype.FLOAT32:
-            return np.where(np.abs(values) <= _LARGEST_FLOAT32, values, np.nan)
+            return np.where(np.abs(values) < FLOAT32_BELOW, values, np.nan)
         case FeatureDtype.BOOL:
             return np.where(np.isnan(values), np.nan, (values != 0).astype(np.float64))
         case FeatureDtype.INT64:
