@@ -46,7 +46,7 @@ class Measured:
 
 
 async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list[Measured]]:
-    """Load each target once per round; return the measurements by target name.
+    """Load each target once per round, backwards in every second one; return the measurements by name.
 
     Raises:
         UnavailableError: a call failed, or its answer was too small to be a real one.
@@ -55,8 +55,8 @@ async def alternate(targets: Sequence[Target], effort: Effort) -> dict[str, list
         await _prepare(target)
         _check(target, await run_h2load(target.load, seconds=WARM_UP_S))
     measured: dict[str, list[Measured]] = {target.name: [] for target in targets}
-    for _ in range(effort.rounds):
-        for target in targets:
+    for turn in range(effort.rounds):
+        for target in reversed(targets) if turn % 2 else targets:
             measured[target.name].append(await _measure(target, effort.seconds))
     return measured
 

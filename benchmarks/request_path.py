@@ -93,7 +93,7 @@ class RequestPath:
 
         `environment`: differs from the first one's.
         """
-        address, folder = f"127.0.0.1:{free_port()}", self.folder / name.replace(", ", "-")
+        address, folder = f"127.0.0.1:{free_port()}", self._folder_of(name)
         spec = replace(
             self.router,
             name=name,
@@ -106,6 +106,9 @@ class RequestPath:
         await self.supervisor.start(spec)
         return address
 
+    def _folder_of(self, router: str) -> Path:
+        return self.folder / router.replace(", ", "-")
+
     async def _serves(self, revision: int) -> bool:
         books = await read_books(self.folder / "router")
         models = [model for each in books for model in each.models]
@@ -113,9 +116,12 @@ class RequestPath:
             model.revision == revision and not model.withheld for model in models
         )
 
-    async def batches(self) -> Batches:
-        """Return the rows and batches that the router's workers have answered so far."""
-        books = await read_books(self.folder / "router")
+    async def batches(self, beside: str = "") -> Batches:
+        """Return the rows and batches that the router's workers have answered so far.
+
+        `beside`: the name of a second router; "" for the first one.
+        """
+        books = await read_books(self._folder_of(beside) / "router")
         return Batches(
             rows=sum(row.rows for each in books for row in each.answered),
             batches=sum(each.batches for each in books),
