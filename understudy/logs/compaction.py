@@ -17,7 +17,7 @@ from understudy.logs.access import access_of
 from understudy.logs.decisions.merging import FoundFile, MergePolicy, merges_of
 from understudy.logs.finished_files import Scope, finished_files
 from understudy.logs.journal import write_rows
-from understudy.logs.readable_files import readable_files
+from understudy.logs.readable_files import FAULTS_OF_READING, is_damage, readable_files
 from understudy.logs.replaced_files import (
     PARTIAL,
     finish_replacements,
@@ -106,8 +106,8 @@ def _merge(root: Path, group: Sequence[FoundFile]) -> bool:
             return False
         access_of(root).admit(partial)
         partial.replace(target)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # Arrow's own have none
+    except FAULTS_OF_READING as error:
+        if not is_damage(error):
             raise
         return False
     finally:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from understudy.logs.decisions.numbers import Range
 from understudy.logs.journal import encoding_of
+from understudy.logs.readable_files import FAULTS_OF_READING
 from understudy.logs.schema import LogKind
 from understudy.logs.statements import (
     ERASED,
@@ -73,7 +74,7 @@ class ErasedRows:
         try:
             rows = pq.ParquetFile(pa.BufferReader(content)).read()
             kept = self.kept(kind, model, rows)
-        except (pa.ArrowException, KeyError, OSError):
+        except (*FAULTS_OF_READING, KeyError):
             return content
         if kept is rows:
             return content

@@ -1,7 +1,7 @@
 """The rows of one request in the score log, with the names of their features; unfinished files too."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from understudy.domain.errors import NotFoundError, UnavailableError
 from understudy.domain.logged_features import AGES, NO_FEATURES, ListedFeatures
 from understudy.logs.finished_files import finished_files
 from understudy.logs.journal import JournalReader
-from understudy.logs.readable_files import readable_files
+from understudy.logs.readable_files import FAULTS_OF_READING, is_damage, readable_files
 from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.workspace import unfinished_journals
 
@@ -69,7 +69,7 @@ def rows_of_request(root: Path, request_id: str) -> list[LoggedRow]:
     try:
         # Unfinished files first: one that is finished in the meantime is read twice, not skipped.
         found = [*_unfinished(root, request_id), *_finished(root, request_id)]
-    except (OSError, pa.ArrowException) as error:
+    except FAULTS_OF_READING as error:
         raise UnavailableError("log", " ".join(str(error).split())) from error
     distinct = {json.dumps(row.columns, default=str): row for row in found}
     return sorted(distinct.values(), key=lambda row: row.columns["at_utc"])
@@ -81,14 +81,34 @@ def _finished(root: Path, request_id: str) -> Iterator[LoggedRow]:
     paths = [str(path) for path in readable]
     if not paths:
         return
-    # First the ids alone: features are most of a file, and nearly all files lack the request.
     asked = ds.field(_ID) == request_id
-    ids = ds.dataset(paths, schema=schema, format="parquet").scanner([_FILE], filter=asked)
-    for path in sorted(set(ids.to_table()[_FILE].to_pylist())):
+    found = False
+    with_request, why = _files_with(asked, paths)
+    for path in with_request:
         file = Path(path)
         table = ds.dataset(path, schema=schema, format="parquet").to_table(filter=asked)
         names = pq.read_schema(file).metadata or {}
         yield from _rows(table, file.parent.parent.name.removeprefix("model="), names)
+        found = True
+    if why and not found:
+        raise UnavailableError("log", f"a damaged file may have the request: {why}")
+
+
+def _files_with(asked: ds.Expression, paths: Sequence[str]) -> tuple[list[str], str]:
+    """Return the files that have rows asked for, and why one could not be searched."""
+    # The ids alone: features are most of a file, and nearly all files lack the request.
+    ids = ds.dataset(paths, schema=schema_of_kind(LogKind.SCORE), format="parquet")
+    try:
+        named = ids.scanner([_FILE], filter=asked).to_table()[_FILE].to_pylist()
+        return sorted(set(named)), ""
+    except FAULTS_OF_READING as error:
+        if not is_damage(error):
+            raise
+        if len(paths) == 1:
+            return [], " ".join(str(error).split())
+    apart = [_files_with(asked, [path]) for path in paths]
+    whys = [why for _, why in apart if why]
+    return [path for found, _ in apart for path in found], whys[0] if whys else ""
 
 
 def _unfinished(root: Path, request_id: str) -> Iterator[LoggedRow]:

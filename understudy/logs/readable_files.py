@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from understudy.domain.merged_files import replaced_files
 from understudy.logs.schema import SCHEMA_VERSION, VERSION_KEY, LogKind, schema_of_kind
 
+FAULTS_OF_READING = (OSError, pa.ArrowException, UnicodeError)  # damaged UTF-8 is Python's own
 _THREADS = 4  # footers are small, so most of the time is waiting for the disk
 
 
@@ -38,8 +39,8 @@ def readable_files(paths: Iterable[Path], kind: LogKind) -> tuple[list[Path], tu
     return readable, tuple(left_out)
 
 
-def is_damage(error: pa.ArrowException | OSError | UnicodeError) -> bool:
-    """Return whether an error on reading a file is of its bytes, and not of the disk."""
+def is_damage(error: Exception) -> bool:
+    """Return whether one of `FAULTS_OF_READING` is of the file's bytes, and not of the disk."""
     return not isinstance(error, OSError) or error.errno is None  # Arrow's own have none
 
 
@@ -59,7 +60,7 @@ def _judged(path: Path, expected: pa.Schema) -> tuple[str | None, Mapping[bytes,
     try:
         schema = pq.read_schema(path)
         return fault_of(schema, expected), schema.metadata or {}
-    except (OSError, pa.ArrowException, UnicodeError) as error:  # UTF-8 may be damaged too
+    except FAULTS_OF_READING as error:
         return (str(error).splitlines() or [type(error).__name__])[0], {}
 
 

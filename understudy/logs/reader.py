@@ -6,21 +6,20 @@ Files of another version of this software, or of other software, are left out an
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from understudy.domain.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
 from understudy.logs.finished_files import EVERYTHING, Scope, finished_files
+from understudy.logs.log_sources import SourceOf, create_view, scan, stream
 from understudy.logs.readable_files import LeftOut, readable_files
-from understudy.logs.schema import LogKind, schema_of_kind
-from understudy.runtime.in_memory_sql import open_in_memory, open_unconfined, text_literal
+from understudy.logs.schema import LogKind
+from understudy.runtime.in_memory_sql import open_in_memory, open_unconfined
 
-_READ_OPTIONS = "hive_partitioning = true, hive_types = {'model': VARCHAR, 'date': DATE}"
-_PARTITIONS = pa.schema([pa.field("model", pa.string()), pa.field("date", pa.date32())])
 _CONFINED = "a query over the views score, shadow and outcomes; files and the rest with --unsafe"
 _FAULTS_OF_A_QUERY = (
     duckdb.BinderException,
@@ -29,23 +28,54 @@ _FAULTS_OF_A_QUERY = (
     duckdb.SyntaxException,
     duckdb.ConversionException,
 )
+_OTHER_FAULTS = (  # than those of a damaged file
+    *_FAULTS_OF_A_QUERY,
+    duckdb.PermissionException,
+    duckdb.OutOfMemoryException,
+    duckdb.OutOfRangeException,
+    duckdb.InterruptException,
+    duckdb.FatalException,
+)
 _QUERIES = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
 
 _BATCH_ROWS = 65_536
 
-SourceOf = Callable[[LogKind, Sequence[Path]], str]
+_AnswerT = TypeVar("_AnswerT")
 
 
 class LogReader:
-    """A connection with the views `score`, `shadow` and `outcomes` of all visible rows."""
+    """A connection with the views `score`, `shadow` and `outcomes` of all visible rows.
+
+    A file may be damaged behind a description that is whole. It is found when a query fails: the
+    query is then answered without it, and it is named in `left_out`.
+    """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, *, only_queries: bool = False
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source_of: SourceOf = scan,
+        *,
+        only_queries: bool = False,
     ) -> None:
         """With `only_queries`, `table` and `rows` refuse statements that cannot be queries."""
         self._connection = connection
+        self._source_of = source_of
         self._only_queries = only_queries
+        self._files: dict[LogKind, list[Path]] = {}
         self.left_out: tuple[LeftOut, ...] = ()
+
+    def open(self, root: Path, scope: Scope) -> None:
+        """Create the views over the files in scope.
+
+        Raises:
+            InvalidInputError: a link leads out of the directory.
+            UnavailableError: DuckDB fails.
+        """
+        for kind in LogKind:
+            self._files[kind], left_out = readable_files(finished_files(root, kind, scope), kind)
+            self.left_out += left_out
+        with _own_errors():
+            self._answered(self._create_views)
 
     def table(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Return the rows of `query`, whose `$name` parameters are given by name.
@@ -57,7 +87,7 @@ class LogReader:
         with _own_errors():
             if self._only_queries:
                 _check_queries(self._connection.extract_statements(query))
-            return self._connection.sql(query, params=dict(parameters or {})).to_arrow_table()
+            return self._answered(lambda: self._asked(query, parameters).to_arrow_table())
 
     def batches(
         self, query: str, parameters: Mapping[str, object] | None = None
@@ -67,10 +97,15 @@ class LogReader:
         Raises:
             The errors of `table`, also while the parts are read.
         """
+
+        def begun() -> tuple[list[pa.RecordBatch], pa.RecordBatchReader]:
+            batches = self._asked(query, parameters).to_arrow_reader(_BATCH_ROWS)
+            return list(islice(batches, 1)), batches
+
         with _own_errors():
-            result = self._connection.sql(query, params=dict(parameters or {}))
-            batches: pa.RecordBatchReader = result.to_arrow_reader(_BATCH_ROWS)
-            yield from batches
+            first, others = self._answered(begun)
+            yield from first
+            yield from others
 
     def keep(self, name: str, query: str, parameters: Mapping[str, object]) -> None:
         """Keep the rows of `query` as the table `name` until this reader is closed.
@@ -78,8 +113,9 @@ class LogReader:
         Raises:
             The errors of `table`.
         """
+        kept = f"CREATE OR REPLACE TEMP TABLE {name} AS {query}"
         with _own_errors():
-            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}", parameters)
+            self._answered(lambda: self._connection.execute(kept, parameters))
 
     def add(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
         """Add a table of the caller to those that queries read, until this reader is closed.
@@ -94,6 +130,53 @@ class LogReader:
         """Return the rows of `query` as dictionaries; for few rows. Raises the errors of `table`."""
         rows: list[dict[str, Any]] = self.table(query, parameters).to_pylist()
         return rows
+
+    def _asked(
+        self, query: str, parameters: Mapping[str, object] | None
+    ) -> duckdb.DuckDBPyRelation:
+        return self._connection.sql(query, params=dict(parameters or {}))
+
+    def _answered(self, ask: Callable[[], _AnswerT]) -> _AnswerT:
+        """Return the answer, if need be without the files that cannot be read."""
+        try:
+            return ask()
+        except _OTHER_FAULTS:
+            raise
+        except duckdb.Error:
+            if not self._leave_out_damaged():
+                raise
+        return ask()
+
+    def _leave_out_damaged(self) -> bool:
+        """Leave out the files whose rows cannot be read; return whether there are any."""
+        damaged: list[LeftOut] = []
+        for kind, paths in self._files.items():
+            found = [LeftOut(path, why) for path in paths if (why := self._damage_of(kind, path))]
+            gone = {each.path for each in found}
+            self._files[kind] = [path for path in paths if path not in gone]
+            damaged += found
+        self.left_out += tuple(damaged)
+        self._create_views()  # each file was a source by itself
+        return bool(damaged)
+
+    def _damage_of(self, kind: LogKind, path: Path) -> str:
+        """Return why the rows of a file cannot be read; empty if they can, or if it is gone."""
+        if not path.exists():
+            return ""  # merged meanwhile: without its rows the answer would be wrong
+        try:
+            source = self._source_of(kind, [path])
+            for _ in self._asked(f"SELECT * FROM {source}", None).to_arrow_reader(_BATCH_ROWS):  # noqa: S608 - quoted
+                pass
+        except _OTHER_FAULTS:
+            raise
+        except (duckdb.Error, UnicodeError) as error:
+            return one_line(error)
+        return ""
+
+    def _create_views(self) -> None:
+        for kind, paths in self._files.items():
+            source = self._source_of(kind, paths) if paths else None
+            create_view(self._connection, kind, source)
 
 
 @contextmanager
@@ -118,7 +201,7 @@ def open_logs(
         if memory_limit is None
         else open_in_memory(directories=folders, memory_limit=memory_limit, keeps_order=False)
     ) as connection:
-        yield _reader(connection, root, scope, _scan)
+        yield _reader(connection, root, scope, scan)
 
 
 @contextmanager
@@ -130,8 +213,8 @@ def open_logs_to_any_query(root: Path, scope: Scope = EVERYTHING) -> Iterator[Lo
     """
     _check_exists(root)
     with open_in_memory() as connection:
-        stream = partial(_stream, connection, root)
-        yield _reader(connection, root, scope, stream, only_queries=True)
+        of_arrow = partial(stream, connection, root)
+        yield _reader(connection, root, scope, of_arrow, only_queries=True)
 
 
 @contextmanager
@@ -142,7 +225,7 @@ def open_logs_unsafely(root: Path, scope: Scope = EVERYTHING) -> Iterator[LogRea
     """
     _check_exists(root)
     with open_unconfined() as connection:
-        yield _reader(connection, root, scope, _scan)
+        yield _reader(connection, root, scope, scan)
 
 
 def _check_exists(root: Path) -> None:
@@ -158,12 +241,8 @@ def _reader(
     *,
     only_queries: bool = False,
 ) -> LogReader:
-    reader = LogReader(connection, only_queries=only_queries)
-    with _own_errors():
-        for kind in LogKind:
-            paths, left_out = readable_files(finished_files(root, kind, scope), kind)
-            reader.left_out += left_out
-            _create_view(connection, kind, source_of(kind, paths) if paths else None)
+    reader = LogReader(connection, source_of, only_queries=only_queries)
+    reader.open(root, scope)
     return reader
 
 
@@ -186,38 +265,6 @@ def _check_queries(statements: Sequence[duckdb.Statement]) -> None:
             raise InvalidInputError.of("query", read=f"a {each.type.name}", accepted=_CONFINED)
 
 
-def one_line(error: duckdb.Error) -> str:
-    """Return DuckDB's message as one line."""
+def one_line(error: Exception) -> str:
+    """Return a message, such as DuckDB's, as one line."""
     return " ".join(str(error).split())
-
-
-def _scan(_kind: LogKind, paths: Sequence[Path]) -> str:
-    """Return a source of these files as read by DuckDB."""
-    listed = ", ".join(text_literal(str(path)) for path in paths)
-    return f"read_parquet([{listed}], {_READ_OPTIONS})"
-
-
-def _stream(
-    connection: duckdb.DuckDBPyConnection, root: Path, kind: LogKind, paths: Sequence[Path]
-) -> str:
-    """Return a source of these files as read by Arrow."""
-    dataset = ds.dataset(
-        [str(path) for path in paths],
-        schema=pa.schema([*_PARTITIONS, *schema_of_kind(kind)]),
-        format="parquet",
-        partitioning=ds.partitioning(_PARTITIONS, flavor="hive"),
-        partition_base_dir=str(root.resolve() / kind.value),
-    )
-    connection.register(f"{kind.value}_files", dataset)
-    return f"{kind.value}_files"
-
-
-def _create_view(connection: duckdb.DuckDBPyConnection, kind: LogKind, source: str | None) -> None:
-    schema = schema_of_kind(kind)
-    connection.register(f"empty_{kind.value}", schema.empty_table())
-    sources = [f"SELECT NULL::VARCHAR AS model, NULL::DATE AS date, * FROM empty_{kind.value}"]  # noqa: S608 - our names only
-    if source is not None:
-        sources.append(f"SELECT * FROM {source}")  # noqa: S608 - quoted
-    columns = ", ".join(f'"{name}"' for name in ("model", "date", *schema.names))
-    union = " UNION ALL BY NAME ".join(sources)
-    connection.execute(f"CREATE VIEW {kind.value} AS SELECT {columns} FROM ({union})")  # noqa: S608 - as above

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from understudy.domain.errors import NotFoundError
 from understudy.domain.logged_ids import LoggedIds, StatedIds
 from understudy.logs.finished_files import Scope
-from understudy.logs.readable_files import is_damage
+from understudy.logs.readable_files import FAULTS_OF_READING, is_damage
 from understudy.logs.removed_rows import NUMBER_COLUMNS, numbers_of
 from understudy.logs.schema import LogKind
 from understudy.logs.statements import ERASED, NumbersByWriter, RemovedRows, united_numbers
@@ -166,7 +166,7 @@ class UnitRemoval:
                 table = self.files.read(each.file)
             except NotFoundError:
                 continue  # merged since it was searched
-            except (pa.ArrowException, OSError) as error:
+            except FAULTS_OF_READING as error:
                 if not is_damage(error):
                     raise
                 self._left_out += 1
@@ -198,7 +198,7 @@ def _each(readable: Sequence[LogFile], visit: Callable[[LogFile], _Hit]) -> tupl
             return visit(file)
         except NotFoundError:
             return False
-        except (pa.ArrowException, OSError) as error:
+        except FAULTS_OF_READING as error:
             if not is_damage(error):
                 raise
             return True

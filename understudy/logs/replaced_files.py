@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from understudy.domain.errors import RefusedError
-from understudy.domain.merged_files import replaced_files
 from understudy.logs.access import access_of
 from understudy.logs.finished_files import Scope, finished_files
+from understudy.logs.readable_files import FAULTS_OF_READING, replaced_by
 from understudy.logs.schema import LogKind
 
 PARTIAL = ".rewritten"  # not the suffix of a log file: no reader sees it
@@ -31,7 +30,7 @@ def finish_replacements(root: Path, kind: LogKind, scope: Scope) -> None:
         OSError: a file cannot be removed.
     """
     paths = finished_files(root, kind, scope)
-    for replaced in replaced_files({str(path): metadata_of(path) for path in paths}):
+    for replaced in replaced_by(paths, kind):
         Path(replaced).unlink(missing_ok=True)
     for folder in {path.parent for path in paths}:
         for partial in folder.glob(f"*{PARTIAL}"):
@@ -42,7 +41,7 @@ def metadata_of(path: Path) -> Mapping[bytes, bytes]:
     """Return the metadata of a file; none if it cannot be read."""
     try:
         return pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException):
+    except FAULTS_OF_READING:
         return {}
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from understudy.domain.errors import RefusedError, UnavailableError, UnderstudyError
@@ -24,7 +23,7 @@ from understudy.logs.decisions.shipping import ShippedFile, ShippingPolicy, remo
 from understudy.logs.erased_rows import ErasedRows
 from understudy.logs.finished_files import EVERYTHING, finished_files, model_of
 from understudy.logs.local_bytes import bytes_below
-from understudy.logs.readable_files import is_damage, readable_files, replaced_by
+from understudy.logs.readable_files import FAULTS_OF_READING, is_damage, readable_files, replaced_by
 from understudy.logs.removed_rows import NUMBER_COLUMNS, numbers_of
 from understudy.logs.replaced_files import finish_replacements, locked, metadata_of, only_upkeep
 from understudy.logs.schema import LogKind
@@ -68,7 +67,7 @@ class Shipper:
         try:
             trouble = self._send()
             self._remove(now_s)
-        except (UnderstudyError, OSError, pa.ArrowException) as error:
+        except (UnderstudyError, *FAULTS_OF_READING) as error:
             trouble = str(error)
         self.report = self._reported(now_s, trouble)
         return self.report
@@ -231,7 +230,7 @@ def _numbers_in(path: Path) -> NumbersByWriter | None:
     """Return the numbers of a file's rows; None if it is damaged."""
     try:
         return numbers_of(pq.ParquetFile(path).read(NUMBER_COLUMNS))
-    except (pa.ArrowException, OSError) as error:
+    except FAULTS_OF_READING as error:
         if not is_damage(error):
             raise
         return None

@@ -19,7 +19,7 @@ from understudy.domain.merged_files import replaced_files
 from understudy.logs.erased_rows import ErasedRows, file_content
 from understudy.logs.finished_files import Scope
 from understudy.logs.places import objects_in_scope
-from understudy.logs.readable_files import fault_of
+from understudy.logs.readable_files import FAULTS_OF_READING, fault_of
 from understudy.logs.removal import LogFile, Removal, UnitRemoval, remove_days
 from understudy.logs.schema import LogKind, schema_of_kind
 from understudy.logs.statements import RemovedRows, new_removal_name
@@ -152,7 +152,7 @@ class _StoredFiles:
     def _schema_of(self, stored: StoredObject) -> pa.Schema | None:
         try:
             return _opened(self.store, stored).schema_arrow
-        except (pa.ArrowException, OSError, NotFoundError):
+        except (*FAULTS_OF_READING, NotFoundError):
             return None  # damaged, of other software, or replaced since the listing
 
 

@@ -81,7 +81,7 @@ def _mismatch(ids: LoggedIds, others: Sequence[FilesOfIds]) -> InvalidInputError
 def _ids_stated_by(path: Path) -> StatedIds | None:
     try:
         metadata = pq.read_schema(path).metadata
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidInputError.of(
             str(path), read=first_line, accepted="a Parquet file of a log"
