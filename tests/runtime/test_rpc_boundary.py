@@ -1,10 +1,12 @@
 """Generated servicers behind the boundary: bytes in, our table of errors out."""
 
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import grpc
 import pytest
@@ -64,6 +66,68 @@ async def failure_of(call: Any) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return caught.value
+
+
+class Refusing(health_pb2_grpc.HealthServicer):
+    """Fails each call with an exception of its own."""
+
+    async def Check(  # noqa: N802 - name given by the .proto
+        self, request: Any, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        raise OverloadedError("it", retry_after_ms=1)
+
+    async def Watch(  # noqa: N802 - name given by the .proto
+        self, request: Any, context: Context
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        yield health_pb2.HealthCheckResponse()
+        raise OverloadedError("it", retry_after_ms=1)
+
+
+class Held:
+    """A request that can be asked if it is still there."""
+
+
+class HeldForm:
+    """Reads any bytes as a request, and knows the requests that still exist."""
+
+    kind = health_pb2.HealthCheckRequest
+
+    def __init__(self) -> None:
+        self.existing: WeakSet[Held] = WeakSet()
+
+    def read(self, _received: bytes, /) -> Held:
+        request = Held()
+        self.existing.add(request)
+        return request
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("path", [CHECK, WATCH])
+async def test_the_request_of_a_refused_call_is_freed_without_the_collector(
+    path: str, no_collection: None
+) -> None:
+    """gRPC keeps the error of a call with the call, and its frames had both: 8 MB each."""
+    form = HeldForm()
+
+    def add(server: grpc.aio.Server) -> None:
+        added = partial(health_pb2_grpc.add_HealthServicer_to_server, Refusing())
+        add_bounded(server, added, [form])
+
+    async with served(add) as channel:
+        for _ in range(20):
+            call: Any = channel.unary_stream(path)
+            with pytest.raises(grpc.aio.AioRpcError):
+                async for _ in call(b"", timeout=60.0):
+                    pass
+        existing = len(form.existing)
+
+    assert existing <= 2  # of calls that are just ending
 
 
 @pytest.mark.parametrize("path", [CHECK, WATCH, REFLECT])
