@@ -98,7 +98,8 @@ def host_faults(
 def scorer_faults(scorer: ReportedScorer, path: str, host_id: str) -> Iterator[Fault]:
     """Yield the faults of one scorer process in a report of the host `host_id`."""
     ref = scorer.ref
-    yield from _model_faults(ref.model, f"{path}.ref.model")
+    if not is_model_name(ref.model):
+        yield from _model_faults(ref.model, f"{path}.ref.model")
     if ref.number < 1:
         yield Fault(f"{path}.ref.number", str(ref.number), "a version number from 1")
     if not _is_address(scorer.address):

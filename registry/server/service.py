@@ -40,11 +40,11 @@ from registry.server.retention import collect, set_retirement
 from registry.server.tagging import set_tag
 from registry.server.watch_messages import WatchMessages
 from registry.server.wire import (
-    SUBMISSION_FORMS,
     drill_from_wire,
     ref_of,
     report_to_wire,
     stored_version_to_wire,
+    submission_forms,
 )
 from understudy.domain.errors import PermissionRefusedError, UnavailableError
 from understudy.registry.v1 import registry_pb2 as pb
@@ -69,6 +69,7 @@ class RegistryService(ReadingService):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self._messages = WatchMessages()
+        self.most_files = parts.submissions.limits.max_files  # of a version
 
     async def CheckVersion(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.CheckVersionRequest], context: Context
@@ -238,5 +239,9 @@ def add_registry(
     """
     require_table_of(method.name for method in _SERVICE.methods)
     add = partial(registry_pb2_grpc.add_RegistryServiceServicer_to_server, service)
-    forms: tuple[Form, ...] = (*REPORT_FORMS, CHANGE_FORM, *SUBMISSION_FORMS)
+    forms: tuple[Form, ...] = (
+        *REPORT_FORMS,
+        CHANGE_FORM,
+        *submission_forms(service.most_files),
+    )
     add_bounded(server, add, forms, answers, guard, failed)

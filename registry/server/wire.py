@@ -36,10 +36,6 @@ from understudy.runtime.parsing import RequestForm
 _MOST_VIEWS = 256
 _LONGEST_RECORD = 1 << 20  # characters
 _MOST_VALUES = 25_000  # of a record; those of 4,096 features have room
-SUBMISSION_FORMS: tuple[RequestForm[Any], ...] = tuple(
-    RequestForm(kind, {"registration.feature_views": _MOST_VIEWS})
-    for kind in (pb.CheckVersionRequest, pb.RegisterVersionRequest)
-)
 
 UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
 
@@ -70,6 +66,12 @@ def registration_from_wire(
         reason=message.reason,
         actor=actor,
     )
+
+
+def submission_forms(most_files: int) -> tuple[RequestForm[Any], ...]:
+    most = {"registration.files": most_files, "registration.feature_views": _MOST_VIEWS}
+    kinds = pb.CheckVersionRequest, pb.RegisterVersionRequest
+    return tuple(RequestForm(kind, most) for kind in kinds)
 
 
 def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.Version:

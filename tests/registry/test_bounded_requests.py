@@ -9,7 +9,7 @@ import pytest
 
 from registry.server.deployment_change import CHANGE_FORM
 from registry.server.report_wire import REPORT_FORMS, router_report_from_wire
-from registry.server.wire import SUBMISSION_FORMS
+from registry.server.wire import submission_forms
 from tests.registry.operator import Operator, failure_of
 from tests.registry.profiled import calls_of
 from tests.registry.samples import ACTOR
@@ -83,7 +83,8 @@ def test_a_search_for_faults_in_rules_ends_at_the_20th() -> None:
 @pytest.mark.parametrize(
     ("registration", "field"),
     [
-        (pb.Registration(files=[pb.ArtifactFile(path="../x")] * 9_000), "files"),
+        (pb.Registration(files=[pb.ArtifactFile(path="../x")] * 9_000), "registration.files"),
+        (pb.Registration(files=[pb.ArtifactFile(path="x")] * 65), "files"),
         (pb.Registration(provenance_json="[" * ((1 << 20) + 1)), "provenance_json"),
         (pb.Registration(provenance_json="[" + "1," * 25_001), "provenance_json"),
         (
@@ -105,7 +106,7 @@ async def test_a_registration_with_too_many_parts_is_refused_by_counting_them(
 
 
 def test_the_forms_of_submissions_and_changes_bound_their_lists() -> None:
-    forms: tuple[Form, ...] = (CHANGE_FORM, *SUBMISSION_FORMS)
+    forms: tuple[Form, ...] = (CHANGE_FORM, *submission_forms(64))
 
     assert {form.kind for form in forms} == {
         pb.ChangeDeploymentRequest,
