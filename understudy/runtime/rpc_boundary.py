@@ -5,7 +5,7 @@ a call with UNKNOWN and the text of a Python exception, and write a stack trace 
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -229,8 +229,8 @@ def _stream_unary(
     entry: _Entry, behaviour: Callable[[Any, Context], Awaitable[Any]], form: Form
 ) -> Any:
     async def answer(received: AsyncIterator[bytes], context: Context) -> Any:
-        async with entry.admitted(context):
-            return await behaviour(_messages(received, form), context)
+        async with entry.admitted(context), aclosing(_messages(received, form)) as messages:
+            return await behaviour(messages, context)
 
     return answer
 
@@ -255,7 +255,8 @@ def _stream_stream(entry: _Entry, behaviour: Callable[[Any, Context], Any], form
     async def answer(received: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         async with (
             entry.admitted(context),
-            aclosing(behaviour(_messages(received, form), context)) as responses,
+            aclosing(_messages(received, form)) as messages,
+            aclosing(behaviour(messages, context)) as responses,
         ):
             async for response in responses:
                 yield response
@@ -263,9 +264,15 @@ def _stream_stream(entry: _Entry, behaviour: Callable[[Any, Context], Any], form
     return answer
 
 
-async def _messages(received: AsyncIterator[bytes], form: Form) -> AsyncIterator[Any]:
-    async for each in received:
-        yield form.read(each)
+async def _messages(received: AsyncIterator[bytes], form: Form) -> AsyncGenerator[Any, None]:
+    arriving = aiter(received)
+    try:
+        async for each in arriving:
+            yield form.read(each)
+    finally:
+        # gRPC's iterator of a call that is not read to its end keeps the last message, and itself.
+        if isinstance(arriving, AsyncGenerator):
+            await arriving.aclose()
 
 
 def _bytes_of(response: Any) -> bytes:
