@@ -9,6 +9,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from understudy.control.wire_enums import wire_values
+from understudy.logs.decisions.drops import DropCause
 from understudy.logs.schema import LogKind
 from understudy.logs.shipping_report import ShippingReport, read_report
 from understudy.logs.writer import LogWriter
@@ -106,6 +107,16 @@ class LogBooks:
             for fate in _FATES:
                 rows.add_metric((kind.value, fate), getattr(counters.of(kind), fate))
         yield rows
+        dropped = CounterMetricFamily(
+            "understudy_router_log_dropped_rows",
+            "Rows that a log dropped, by the cause: backlog, unwritable, bound, closed",
+            labels=("log", "cause"),
+        )
+        for kind in LogKind:
+            for cause in DropCause:
+                found = counters.of(kind).dropped_by.get(cause, 0)
+                dropped.add_metric((kind.value, cause.value), found)
+        yield dropped
         yield CounterMetricFamily(
             "understudy_router_log_faults", "Failed operations on the logs' disk", counters.faults
         )

@@ -13,6 +13,7 @@ from tests.logs.test_faults import score_account
 from understudy.domain.errors import UnavailableError
 from understudy.domain.store_urls import StoreUrl
 from understudy.logs.compaction import compact_files
+from understudy.logs.decisions.drops import DropCause
 from understudy.logs.decisions.shipping import ShippedFile, ShippingPolicy, removable
 from understudy.logs.local_bytes import bytes_below
 from understudy.logs.reader import open_logs
@@ -187,6 +188,7 @@ def test_rows_beyond_the_local_bound_are_dropped_and_named(tmp_path: Path) -> No
 
     account = score_account(tmp_path)
     assert counts.dropped > 0
+    assert counts.dropped_by == {DropCause.BOUND: counts.dropped}
     assert account.dropped == counts.dropped
     assert account.found + account.missing_rows == account.offered
     assert account.missing_rows == 30 + counts.dropped

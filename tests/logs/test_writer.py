@@ -22,6 +22,7 @@ from tests.logs.builders import (
 from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
 from understudy.logs.columns import FileKey, FileKeys, record_batch
+from understudy.logs.decisions.drops import DropCause, cause_of_drops
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.files import LogFiles
 from understudy.logs.numbered import Numbered
@@ -176,6 +177,7 @@ def test_offers_beyond_the_bound_in_rows_are_dropped_and_counted(tmp_path: Path)
     assert taken == [True, True, False]
     counts = writer.counters().score
     assert (counts.offered, counts.dropped, counts.pending) == (12, 4, 8)
+    assert counts.dropped_by == {DropCause.BACKLOG: 4}
 
 
 def test_batches_offered_together_are_all_accepted_or_all_dropped(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_a_closed_writer_drops_and_leaves_nothing_unfinished(tmp_path: Path) -> 
 
     assert not writer.offer(score_batch(2))
     assert not writer.flush(1)
-    assert writer.counters().score.dropped == 2
+    assert writer.counters().score.dropped_by == {DropCause.CLOSED: 2}
     assert leftovers(tmp_path) == []
 
 
@@ -329,6 +331,32 @@ def test_rows_wait_for_a_directory_that_cannot_be_written(blocked_root: Path) ->
 
         assert writer.flush(60)
         assert writer.counters().score.written == 3
+
+
+def test_drops_of_a_directory_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    limits = WriterLimits(queued_rows=10, retry_s=0.01)
+    with LogWriter(tmp_path / "logs", limits=limits) as writer:
+        wait_until(lambda: _drops_by(writer, DropCause.UNWRITABLE), what="a row that is dropped")
+
+
+def _drops_by(writer: LogWriter, cause: DropCause) -> bool:
+    writer.offer(score_batch(4))
+    return cause in writer.counters().score.dropped_by
+
+
+@pytest.mark.parametrize(
+    ("has_room", "is_written", "cause"),
+    [
+        (False, False, DropCause.BOUND),
+        (True, False, DropCause.UNWRITABLE),
+        (True, True, DropCause.BACKLOG),
+    ],
+)
+def test_the_cause_of_drops_is_the_state_of_the_last_attempt(
+    has_room: bool, is_written: bool, cause: DropCause
+) -> None:
+    assert cause_of_drops(has_room=has_room, is_written=is_written) is cause
 
 
 def test_an_unwritable_directory_costs_counted_rows_and_blocks_no_caller(

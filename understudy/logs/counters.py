@@ -1,7 +1,9 @@
 """Counts of the rows offered to a log, by outcome."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from understudy.logs.decisions.drops import DropCause
 from understudy.logs.schema import LogKind
 
 
@@ -12,6 +14,7 @@ class RowCounts:
     offered: int = 0
     written: int = 0  # in a finished file
     dropped: int = 0  # refused at once: the queue was full, or the log was closed
+    dropped_by: Mapping[DropCause, int] = field(default_factory=dict)  # the same, by cause
     failed: int = 0  # accepted, but could not be written
 
     @property

@@ -1,11 +1,13 @@
 """The queue between the callers and the log's thread: bounded, counted, never blocking."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from understudy.logs.batches import LogBatch, OutcomeBatchLog, ScoreBatchLog, ShadowBatchLog
 from understudy.logs.counters import LogCounters, RowCounts
+from understudy.logs.decisions.drops import DropCause
 from understudy.logs.numbered import Numbered
 from understudy.logs.offered_rows import DROPPED, FAILED, OFFERED, Counts, CountsInMemory
 from understudy.logs.schema import LogKind
@@ -21,12 +23,16 @@ _KIND_OF: dict[type[LogBatch], LogKind] = {
 class _Tally:
     offered: int = 0
     written: int = 0
-    dropped: int = 0
     failed: int = 0
+    dropped_by: Counter[DropCause] = field(default_factory=Counter)
 
     def counts(self) -> RowCounts:
         return RowCounts(
-            offered=self.offered, written=self.written, dropped=self.dropped, failed=self.failed
+            offered=self.offered,
+            written=self.written,
+            dropped=self.dropped_by.total(),
+            dropped_by=dict(self.dropped_by),
+            failed=self.failed,
         )
 
 
@@ -38,6 +44,7 @@ class LogQueue:
     max_bytes: int
     wake: Callable[[], None]  # called when a quarter of a bound is reached
     counts: CountsInMemory
+    held_by: DropCause = DropCause.BACKLOG  # the cause of drops at present, by the log's thread
     _of: dict[tuple[LogKind, str], Counts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _batches: list[Numbered] = field(default_factory=list)
@@ -75,7 +82,8 @@ class LogQueue:
                 if is_taken:
                     self._batches.append(Numbered(batch, first))
                 else:
-                    self._tallies[kind].dropped += count
+                    cause = DropCause.CLOSED if self._is_closed else self.held_by
+                    self._tallies[kind].dropped_by[cause] += count
                     of_log[DROPPED] += count
             if not is_taken:
                 return False

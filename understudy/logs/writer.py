@@ -22,6 +22,7 @@ from understudy.domain.logged_ids import IdForm, LoggedIds
 from understudy.logs.batches import LogBatch
 from understudy.logs.columns import FileKey, FileKeys, record_batch, warm_up
 from understudy.logs.counters import LogCounters
+from understudy.logs.decisions.drops import cause_of_drops
 from understudy.logs.decisions.rolling import RollPolicy
 from understudy.logs.fault_report import FaultReport
 from understudy.logs.files import LogFiles
@@ -175,8 +176,10 @@ class LogWriter:
         self._slices.extend(cut(taken, rows=self._limits.slice_rows))
         everything = bool(flushes) or self._is_closing.is_set()
         succeeded = self._attempt(self._files.open)
-        succeeded &= self._attempt(self._bound.check) and self._attempt(self._write_slices)
+        has_room = self._attempt(self._bound.check)
+        succeeded &= has_room and self._attempt(self._write_slices)
         succeeded &= self._attempt(lambda: self._finish(everything=everything))
+        self._queue.held_by = cause_of_drops(has_room=has_room, is_written=succeeded)
         if succeeded:
             if self._files.is_open:  # otherwise there was nothing to write, and nothing is proven
                 self._faults.clear()
