@@ -69,6 +69,7 @@ class Step(StrEnum):
 @given(st.lists(st.sampled_from(Step), max_size=12))
 @example([Step.OFFER, Step.FLUSH, Step.FORGET, Step.OFFER, Step.FLUSH])
 @example([Step.OFFER, Step.REMOUNT, Step.OFFER, Step.FLUSH, Step.REMOUNT, Step.OFFER])
+@example([Step.OFFER, Step.REMOUNT, Step.FLUSH, Step.REMOUNT, Step.FORGET])
 @settings(max_examples=10, deadline=None)
 def test_a_directory_that_goes_and_returns_keeps_its_rows_and_none_is_overwritten(
     steps: Sequence[Step],
@@ -81,7 +82,7 @@ def test_a_directory_that_goes_and_returns_keeps_its_rows_and_none_is_overwritte
         root.symlink_to(mounted)
         offered = 0
         visible: set[int] = set()  # numbers of rows that a flush has shown, or that cannot be lost
-        unfinished: set[int] = set()
+        unfinished: dict[Path, set[int]] = {mounted: set(), away: set()}  # by folder
         forgotten: set[int] = set()
         with LogWriter(root, limits=QUICK) as writer:
             for step in [*steps, Step.FLUSH]:
@@ -89,19 +90,19 @@ def test_a_directory_that_goes_and_returns_keeps_its_rows_and_none_is_overwritte
                     case Step.OFFER:
                         assert writer.offer(score_batch(5, first=offered))
                         wait_until(partial(_is_in_journals, writer), what="rows in a journal")
-                        unfinished.update(range(offered + 1, offered + 6))
+                        unfinished[mounted].update(range(offered + 1, offered + 6))
                         offered += 5
                     case Step.FLUSH:
                         assert writer.flush(60)
-                        visible |= unfinished
-                        unfinished = set()
+                        visible |= unfinished[mounted]
+                        unfinished[mounted] = set()
                     case Step.REMOUNT:
                         mount(root, away)
                         mounted, away = away, mounted
                     case Step.FORGET:
                         shutil.rmtree(root / ".inprogress", ignore_errors=True)
-                        forgotten |= unfinished
-                        unfinished = set()
+                        forgotten |= unfinished[mounted]
+                        unfinished[mounted] = set()
         found: list[tuple[int, str]] = []
         for folder in (mounted, away):
             with LogWriter(folder, limits=QUICK):
