@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from understudy.domain.errors import InvalidInputError
@@ -131,4 +132,12 @@ def _queries(truth: Truth) -> NDArray[Any]:
         raise InvalidInputError.of(
             "queries", read="None for a ranking", accepted="the query of each evaluation row"
         )
-    return truth.queries
+    queries = np.asarray(truth.queries)
+    accepted = "the query of each evaluation row, all of one type"
+    try:
+        missing = pa.array(queries, from_pandas=True).null_count
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidInputError.of("queries", read=error, accepted=accepted) from error
+    if missing:
+        raise InvalidInputError.of("queries", read=f"{missing} missing", accepted=accepted)
+    return queries

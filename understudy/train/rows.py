@@ -5,14 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.features import Feature, FeatureDtype
+from understudy.features.decisions.arrow_columns import plain, shown
+from understudy.features.decisions.column_values import column_values
 
 Columns = tuple[NDArray[Any], ...]  # one per feature: float64 with NaN, or str with ""; shape (n,)
 
 _MATRIX = 2  # dimensions of rows and columns
+_LARGEST_WHOLE = 2**53  # all integers up to it are doubles
+_OF_NAMED_COLUMNS = ("__dataframe__", "__arrow_c_stream__", "__arrow_c_array__", "keys")
+_WHOLE = "a whole number of at most 2^53 in size, because parity is measured in doubles"
+_TEXTS = "texts, as the served model gets them, e.g. by astype(str)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +78,12 @@ def read_rows(x: Any, features: Sequence[Feature], field: str) -> Rows:
         field: name of `x` in errors.
 
     Raises:
-        InvalidInputError: columns are missing, there are no rows, or a column holds other values
-            than its feature has.
+        InvalidInputError: columns are missing or duplicated, there are no rows, or a column has a
+            value that no store and no request can hold.
     """
     names = [feature.name for feature in features]
+    _check_form(x, names, field)
     if hasattr(x, "iloc"):
-        absent = [name for name in names if name not in set(x.columns)]
-        if absent:
-            raise InvalidInputError.of(
-                field, read=f"columns {list(x.columns)}", accepted=f"also {', '.join(absent)}"
-            )
         x = x[names]
         raw = [x[name].to_numpy() for name in names]
     else:
@@ -95,25 +98,50 @@ def read_rows(x: Any, features: Sequence[Feature], field: str) -> Rows:
     return Rows(tuple(features), tuple(columns), x)
 
 
+def _check_form(x: Any, names: Sequence[str], field: str) -> None:
+    """Refuse named columns that are not a data frame of pandas: numpy would read them by position."""
+    if hasattr(x, "iloc") and hasattr(x, "columns"):
+        there = list(x.columns)
+        if absent := [name for name in names if name not in there]:
+            raise InvalidInputError.of(
+                field, read=f"columns {there}", accepted=f"also {', '.join(absent)}"
+            )
+        if twice := [name for name in names if there.count(name) > 1]:
+            read = f"more than one column {', '.join(twice)}"
+            raise InvalidInputError.of(field, read=read, accepted="each column once")
+    elif any(hasattr(x, each) for each in _OF_NAMED_COLUMNS) or np.ma.isMaskedArray(x):
+        accepted = "a data frame of pandas, or an array with NaN for missing values"
+        raise InvalidInputError.of(field, read=type(x).__name__, accepted=accepted)
+
+
 def _column(values: NDArray[Any], feature: Feature, field: str) -> NDArray[Any]:
-    if feature.dtype is FeatureDtype.STRING:
-        return _texts(values)
+    """Return a column by the rules of loading: what no store and no request can hold is refused."""
+    named = f"{field}: {feature.name}"
+    if values.dtype.kind == "f":
+        values = values.astype(np.float64)  # of any width: the original reads it as it is
     try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        column = plain(pa.array(values, from_pandas=True))
+    except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidInputError.of(
-            f"{field}: {feature.name}", read=error, accepted=f"values of a {feature.dtype.value}"
+            named, read=error, accepted=f"values of a {feature.dtype.value}"
         ) from error
-    if feature.dtype is not FeatureDtype.FLOAT32:
-        return numbers
-    with np.errstate(over="ignore"):
-        return numbers.astype(np.float32).astype(np.float64)
-
-
-def _texts(values: NDArray[Any]) -> NDArray[Any]:
-    """Return texts; a missing one is "", as a router sends it."""
-    texts = np.empty(len(values), dtype=np.object_)
-    for place, value in enumerate(values.tolist()):
-        is_absent = value is None or value != value  # noqa: PLR0124 - NaN is not equal to itself
-        texts[place] = "" if is_absent else str(value)
-    return texts
+    found = column_values(feature, column)
+    unusable, accepted = found.unusable, found.accepted
+    if feature.dtype is FeatureDtype.STRING and not pa.types.is_string(column.type):
+        # A store makes texts of integers, but the original was fitted on integers.
+        unusable, accepted = column.is_valid().to_numpy(zero_copy_only=False), _TEXTS
+    elif feature.dtype is FeatureDtype.INT64:
+        integers = np.asarray(found.values)
+        unusable = unusable | (integers > _LARGEST_WHOLE) | (integers < -_LARGEST_WHOLE)
+        accepted = _WHOLE
+    if unusable.any():
+        first = int(np.argmax(unusable))
+        count = np.count_nonzero(unusable)
+        read = f"{count} unusable, the first in row {first}: {shown(column, first)}"
+        raise InvalidInputError.of(named, read=read, accepted=accepted)
+    if feature.dtype is FeatureDtype.STRING:
+        texts = [
+            text.decode() for text in found.values
+        ]  # a missing one is "", as a router sends it
+        return np.array(texts, dtype=np.object_)
+    return np.where(found.present, np.asarray(found.values, dtype=np.float64), np.nan)

@@ -89,8 +89,9 @@ class Run:
         """Record the data; their contents are hashed.
 
         Args:
-            training: rows and labels that the model is fitted on. Rows are a data frame with a
-                column per feature, or an array with a column per feature, in their order.
+            training: rows and labels that the model is fitted on. Rows are a data frame of pandas
+                with a column per feature, or an array with a column per feature, in their order.
+                Values follow the rules of loading: what a store cannot hold is refused.
             evaluation: rows and labels for parity, golden vectors and metrics.
             window: bounds that contain every event of the training data: from inclusive, to
                 exclusive, with their zone.

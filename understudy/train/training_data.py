@@ -15,6 +15,8 @@ from understudy.train.rows import Rows, read_rows
 
 Window = tuple[datetime, datetime]
 
+_TIMES = "mM"  # numpy's kinds of durations and dates, which it would count in days or less
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
@@ -59,7 +61,7 @@ def read_training_data(
     _check_times({**windows, "labels_matured_at": (by.labels_matured_at,)})
     read_rows(training[0], features, "training")
     rows = read_rows(evaluation[0], features, "evaluation")
-    labels = np.asarray(evaluation[1])
+    labels = _labels(evaluation[1])
     counts = {
         "training": (len(training[0]), len(training[1])),
         "evaluation": (len(rows), len(labels)),
@@ -90,6 +92,15 @@ def read_training_data(
         "description": by.description or f"{by.split} split: {kept}",
     }
     return TrainingData(rows, labels, facts["training"], facts["evaluation"], split)
+
+
+def _labels(given: Any) -> NDArray[Any]:
+    labels = np.asarray(given)
+    if labels.ndim != 1 or labels.dtype.kind in _TIMES:
+        read = f"{labels.dtype} of shape {labels.shape}"
+        accepted = "a class or a number for each row, of shape (n,)"
+        raise InvalidInputError.of("evaluation labels", read=read, accepted=accepted)
+    return labels
 
 
 def _check_times(times: Mapping[str, Sequence[datetime]]) -> None:
