@@ -6,6 +6,7 @@ without a file it answers every method with no bytes, and reads none.
 """
 
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from understudy.runtime.serving import add_health_and_reflection
 from understudy.runtime.transport.transport import LOCAL
 from understudy.scoring.v1 import scoring_pb2
 
+_AS_LARGE_AS_A_SCORE = b"\x7a\x50" + bytes(80)  # field 15, unknown: a message of any kind
 SERVICE = "understudy.scoring.v1.ScoringService"
 
 
@@ -37,12 +39,20 @@ def no_op(response: scoring_pb2.ScoreResponse) -> grpc.GenericRpcHandler:
 
 
 class Unread(grpc.GenericRpcHandler):
-    """Answers each call of one message without reading it."""
+    """Answers each message without reading it; one of a stream with as many bytes as a score has."""
 
-    def service(self, _call: grpc.HandlerCallDetails) -> Any:
+    def service(self, call: grpc.HandlerCallDetails) -> Any:
         async def answer(_received: bytes, _context: Any) -> bytes:
             return b""
 
+        async def answer_each(
+            received: AsyncIterator[bytes], _context: Any
+        ) -> AsyncIterator[bytes]:
+            async for _ in received:
+                yield _AS_LARGE_AS_A_SCORE
+
+        if str(call.method).endswith("Stream"):
+            return grpc.stream_stream_rpc_method_handler(answer_each)
         return grpc.unary_unary_rpc_method_handler(answer)
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -13,18 +13,13 @@ import psutil
 from benchmarks.model import MODEL
 from benchmarks.refused_kinds import SCORING, Case, Kind, Shape, Target, batch_of
 from benchmarks.request_path import SCORE_METHOD, RequestPath, request_of
-from understudy.runtime.protobuf_bytes import varint
+from benchmarks.unread_callers import STREAMS_PER_CONNECTION, held_unread
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 MOST_STREAMS = 64  # of one address, by default
 _FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
 _MOST_ROWS = 4
 _HELD_S = 3_000.0  # longer than a measurement takes
-_QUIET_S = 2.0  # without a message that is taken: no more will be
-_MOST_S_TO_FILL = 120.0
-_STREAMS_PER_CONNECTION = 8
-_PADDING_BYTES = 40_000
-_UNKNOWN_FIELD = b"\xfa\x01"  # 31, length-delimited
 _SCORERS = "scorers"  # the name of the host's process
 
 
@@ -67,51 +62,7 @@ def unread_streams(router: Target, address: str) -> Case:
         f"ScoreStream, {MOST_STREAMS} open that are never read",
         *(SCORING + "ScoreStream", b"", Shape.STREAM, _FULL),
     )
-    return Case(kind, router, lambda: held_unread(address, MOST_STREAMS // _STREAMS_PER_CONNECTION))
-
-
-@dataclass(slots=True)
-class UnreadStreams:
-    """Streams of one caller, which sends and never reads."""
-
-    calls: list[Any] = field(default_factory=list)
-    taken: int = 0  # messages that gRPC has passed on
-
-    async def messages(self, message: bytes) -> AsyncIterator[bytes]:
-        while True:
-            yield message
-            self.taken += 1
-
-    async def until_none_is_taken(self) -> None:
-        """Return when the router has taken all that it takes without an answer being read.
-
-        Raises:
-            TimeoutError: it takes more and more.
-        """
-        before = -1
-        async with asyncio.timeout(_MOST_S_TO_FILL):
-            while self.taken != before:
-                before = self.taken
-                await asyncio.sleep(_QUIET_S)
-
-
-@asynccontextmanager
-async def held_unread(address: str, connections: int) -> AsyncIterator[UnreadStreams]:
-    """Open streams, send until no more is taken, and read nothing until the block ends."""
-    streams = UnreadStreams()
-    message = _padded(pb.ScoreStreamRequest(request=request_of("u1")).SerializeToString())
-    # Connections of its own, which let the router write 64 KiB of answers to each stream.
-    own = (("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0))
-    async with AsyncExitStack() as channels:
-        for _ in range(connections):
-            channel = await channels.enter_async_context(grpc.aio.insecure_channel(address, own))
-            opened: Any = channel.stream_stream(SCORING + "ScoreStream")
-            for _ in range(_STREAMS_PER_CONNECTION):
-                streams.calls.append(opened(streams.messages(message), timeout=_HELD_S))
-        await streams.until_none_is_taken()
-        yield streams
-        for call in streams.calls:
-            call.cancel()
+    return Case(kind, router, lambda: held_unread(address, MOST_STREAMS // STREAMS_PER_CONNECTION))
 
 
 @asynccontextmanager
@@ -145,7 +96,3 @@ async def _status(router: Target) -> grpc.StatusCode:
 
 def _full(kind: Kind) -> Kind:
     return Kind(kind.name, kind.path, kind.body, kind.shape, _FULL)
-
-
-def _padded(message: bytes) -> bytes:
-    return message + _UNKNOWN_FIELD + varint(_PADDING_BYTES) + bytes(_PADDING_BYTES)

@@ -9,8 +9,9 @@ import grpc
 import psutil
 
 from benchmarks.refused_by_full_router import FULL_ROUTER, refused_by_full_router, unread_streams
-from benchmarks.refused_kinds import Case, Target, refused_by_registry, refused_by_router
-from benchmarks.refused_while_full import refused_by_full_registry
+from benchmarks.refused_by_registry import refused_by_registry
+from benchmarks.refused_kinds import Case, Target, refused_by_router
+from benchmarks.refused_while_full import MOST_UPLOADS, refused_by_full_registry
 from benchmarks.request_path import RequestPath, open_request_path
 from understudy.runtime.free_port import free_port
 from understudy.runtime.supervision.supervisor import ProcessSpec
@@ -65,7 +66,12 @@ async def _start_others(path: RequestPath, folder: Path) -> dict[str, str]:
             "registry",
             ("-m", "registry", "serve", "--dir", directory, "--listen", registry),
             health_target=registry,
-            environment={"REGISTRY_UNPROVEN": "true"},
+            environment={
+                "REGISTRY_UNPROVEN": "true",
+                # Above the calls that are made at once: each of them is read.
+                "REGISTRY_MAX_UPLOADS": str(2 * MOST_UPLOADS),
+                "REGISTRY_MAX_UPLOADS_PER_PEER": str(MOST_UPLOADS),
+            },
         )
     )
     await path.supervisor.start(

@@ -12,14 +12,13 @@ import psutil
 from benchmarks.model import ENTITY, MODEL
 from benchmarks.request_path import SCORE_METHOD
 from understudy.control.identity import ACTOR_KEY
-from understudy.registry.v1 import registry_pb2
+from understudy.runtime.protobuf_bytes import varint
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SCORING = "/understudy.scoring.v1.ScoringService/"
-REGISTRY = "/understudy.registry.v1.RegistryService/"
-_MIB = 1 << 20
+MIB = 1 << 20
 _LARGE_BYTES = 64 << 10
-_NO_MESSAGE = b"\x0a\x05abc"
+NO_MESSAGE = b"\x0a\x05abc"
 
 
 class Shape(Enum):
@@ -40,6 +39,7 @@ class Kind:
     body: bytes
     shape: Shape = Shape.UNARY
     status: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT
+    messages: int = 1  # in one call; the cost is that of each
 
     async def call(self, channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
         """Make the call; return True if it is refused as expected, False if it is answered.
@@ -81,6 +81,18 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamMessages(Kind):
+    """A kind of message of a ScoreStream, many on one stream, which goes on after each refusal."""
+
+    async def call(self, channel: grpc.aio.Channel, *, timeout_s: float) -> bool:
+        """Send the messages; return True if each answer is a refusal, False if a server has read none."""
+        stream: Any = channel.stream_stream(self.path)
+        call = stream(iter((self.body,) * self.messages), timeout=timeout_s)
+        answers = [pb.ScoreStreamResponse.FromString(each) async for each in call]
+        return len(answers) == self.messages and all(each.HasField("error") for each in answers)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A server, its process, and a channel to it."""
 
@@ -113,63 +125,43 @@ def with_children(process: psutil.Process) -> list[psutil.Process]:
 
 def refused_by_router() -> Sequence[Kind]:
     unknown = {f"x{place:02}": pb.FeatureValue(flag=True) for place in range(20)}
-    empty = b"\x3a\x00" * (2 * _MIB - 8)
+    empty = b"\x3a\x00" * (2 * MIB - 8)
     no_outcome = pb.Outcome(model=MODEL, request_id="r")  # without a label
     outcomes = pb.RecordOutcomesRequest(outcomes=[no_outcome] * 10_000).SerializeToString()
     batch = batch_of(unknown)
+    long_name = pb.ScoreRequest(model=MODEL, outputs=["x" * (4 * MIB - 64)]).SerializeToString()
     return (
         Kind("ScoreBatch, 10,000 x 20 unknown features", SCORING + "ScoreBatch", batch),
         Kind("Score, 2 M empty outputs", SCORE_METHOD, empty),
+        Kind("Score, an output with a name of 4 MB", SCORE_METHOD, long_name),
         Kind("ScoreBatch, 2 M empty candidates", SCORING + "ScoreBatch", empty),
         Kind("RecordOutcomes, 10,000 without a label", SCORING + "RecordOutcomes", outcomes),
-        Kind("Score, no message", SCORE_METHOD, _NO_MESSAGE),
-        Kind("health, no message", "/grpc.health.v1.Health/Check", _NO_MESSAGE),
+        Kind("Score, no message", SCORE_METHOD, NO_MESSAGE),
+        Kind("health, no message", "/grpc.health.v1.Health/Check", NO_MESSAGE),
         Kind(
             "reflection, no message",
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-            _NO_MESSAGE,
+            NO_MESSAGE,
             Shape.STREAM,
         ),
+        *_refused_messages(unknown),
     )
 
 
-def refused_by_registry() -> Sequence[Kind]:
-    processes = [registry_pb2.ScorerProcess() for _ in range(10_001)]
-    report = registry_pb2.ReportScorersRequest(host_id="h", processes=processes)
-    sound = registry_pb2.ScorerProcess(
-        ref=registry_pb2.VersionRef(model=MODEL, number=1),
-        address="unix:/run/scorer.sock",
-        state=registry_pb2.SCORER_STATE_READY,
-        last_error="x" * 1000,
+def _refused_messages(unknown: Mapping[str, pb.FeatureValue]) -> Sequence[Kind]:
+    request = pb.ScoreRequest(model=MODEL, entities={ENTITY: "u1"}, features=unknown)
+    empty = b"\x3a\x00" * (MIB // 2)
+    bodies = (
+        ("20 unknown features", pb.ScoreStreamRequest(request=request).SerializeToString(), 100),
+        ("0.5 M empty outputs", b"\x0a" + varint(len(empty)) + empty, 8),
     )
-    no_address = registry_pb2.ScorerProcess(state=registry_pb2.SCORER_STATE_READY)
-    faulty = registry_pb2.ReportScorersRequest(host_id="h", processes=[sound] * 255 + [no_address])
-    served = registry_pb2.RouterModelState(
-        model=MODEL,
-        revision=1,
-        champion=1,
-        effective=[registry_pb2.Challenger(version=2, weight_bp=1_000)],
-    )
-    states = [served] * 999 + [registry_pb2.RouterModelState(revision=1)]
-    return (
-        Kind(
-            "registry: ReportScorers, 10,001 scorers",
-            REGISTRY + "ReportScorers",
-            report.SerializeToString(),
-        ),
-        Kind(
-            "registry: ReportScorers, 256 scorers, the last without an address",
-            REGISTRY + "ReportScorers",
-            faulty.SerializeToString(),
-        ),
-        Kind(
-            "registry: ReportRouter, 1,000 models, the last without a name",
-            REGISTRY + "ReportRouter",
-            registry_pb2.ReportRouterRequest(router_id="r", models=states).SerializeToString(),
-        ),
-        Kind("registry: ChangeDeployment, no message", REGISTRY + "ChangeDeployment", _NO_MESSAGE),
-        Kind("registry: GetStatus, no message", REGISTRY + "GetStatus", _NO_MESSAGE),
-    )
+    return [
+        StreamMessages(
+            *(f"ScoreStream, message with {name}", SCORING + "ScoreStream", body, Shape.STREAM),
+            messages=messages,
+        )
+        for name, body, messages in bodies
+    ]
 
 
 def batch_of(features: Mapping[str, pb.FeatureValue], *, sort: bool = False) -> bytes:

@@ -59,7 +59,7 @@ async def _call(case: Case, calls: int) -> None:
     Raises:
         LookupError: one was answered; that would be another measurement.
     """
-    left = repeat(None, calls)
+    left = repeat(None, max(1, calls // case.kind.messages))
     await asyncio.gather(*(_call_each(case, left) for _ in range(_IN_FLIGHT)))
 
 

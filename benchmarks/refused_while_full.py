@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 
 from benchmarks.model import MODEL
-from benchmarks.refused_kinds import REGISTRY, Case, Kind, Shape, Target
+from benchmarks.refused_by_registry import REGISTRY
+from benchmarks.refused_kinds import Case, Kind, Shape, Target
 from understudy.control.identity import ACTOR_KEY
 from understudy.registry.v1 import registry_pb2
 
@@ -16,7 +17,7 @@ _FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
 _LONG_S = 3_000.0  # longer than a measurement takes
 _PAUSE_S = 0.05
 _MOST_WATCHES = 160  # of one address, by default
-_MOST_UPLOADS = 2
+MOST_UPLOADS = 32  # of one address, as the registry is set for them
 _REPORTING_HOSTS = 16
 
 
@@ -35,7 +36,7 @@ def refused_by_full_registry(registry: Target) -> Sequence[Case]:
         ),
         Case(
             Kind(
-                f"registry: CheckVersion, {_MOST_UPLOADS} open",
+                f"registry: CheckVersion, {MOST_UPLOADS} open",
                 *(REGISTRY + "CheckVersion", b"", Shape.UPLOAD, _FULL),
             ),
             registry,
@@ -68,7 +69,7 @@ async def _open_watches(channel: grpc.aio.Channel, body: bytes) -> AsyncIterator
 async def _open_uploads(channel: grpc.aio.Channel) -> AsyncIterator[None]:
     upload: Any = channel.stream_unary(REGISTRY + "CheckVersion")
     who = ((ACTOR_KEY, "uploader"),)
-    calls = [upload(timeout=_LONG_S, metadata=who) for _ in range(_MOST_UPLOADS)]
+    calls = [upload(timeout=_LONG_S, metadata=who) for _ in range(MOST_UPLOADS)]
     await asyncio.gather(*(call.wait_for_connection() for call in calls))
     await asyncio.sleep(_PAUSE_S)  # the registry has seated them
     yield

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.refused_cases import ENTITY_ID, Refusals, open_refusals
@@ -14,6 +14,7 @@ from benchmarks.rows import Effort, Row, Scenario
 _IN_FLIGHT = 4
 _MOST_TIMES = 2  # the CPU of a scored call, plus the transport of the bytes
 _CALL_LIMIT_S = 60.0
+_UNREAD = "/unread"
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Meter:
         while time.monotonic() < until_s or not calls:
             if await kind.call(self.target.channel, timeout_s=_CALL_LIMIT_S) is not self.refuses:
                 raise LookupError(f"{kind.name}: refused by {self.target.name}: {not self.refuses}")
-            calls += 1
+            calls += kind.messages
         return calls
 
     @property
@@ -73,11 +74,12 @@ async def _measured(case: Case, beside: Refusals, effort: Effort) -> Row:
     kind, name = case.kind, case.target.name
     refusing = Meter(case.target, refuses=True)
     transport, scoring = Meter(beside.floor), Meter(beside.router)
+    unread = replace(kind, path=_UNREAD + kind.path)  # the server has services of its own
     for _ in range(max(2, effort.rounds)):
         async with case.hold():
             await refusing.turn(kind, effort.seconds)
         if kind.body:  # a call without a message transports no bytes
-            await transport.turn(kind, effort.seconds / 2)
+            await transport.turn(unread, effort.seconds / 2)
         await scoring.turn(_scored(), effort.seconds / 2)
     most_us = _MOST_TIMES * scoring.cpu_us + transport.cpu_us
     return Row(
