@@ -16,7 +16,8 @@ from stack.rollout import Operator
 from stack.training import CANDIDATES, MODEL, SCORE_OUTPUT, Candidate
 from understudy.control.client import RegistryClient
 from understudy.control.uploads import NewVersion
-from understudy.domain.changes import DeployChampion, PolicySource
+from understudy.domain.changes import DeployChampion, PolicySource, SetFallback
+from understudy.domain.deployments import Fallback
 from understudy.provenance.capture import compare_with_champion
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.terminal.output_option import Format
@@ -28,6 +29,13 @@ class Deployed:
     registry: RegistryClient
     operator: Operator
     units: tuple[str, ...]
+
+    async def declare_fallback(self) -> int:
+        """Declare a constant; return the revision once it is in force."""
+        fallback = SetFallback(Fallback(constant_score=0.37))
+        revision = await self.operator.change(fallback, reason="answer at all times")
+        await self.operator.until_settled(revision)
+        return revision
 
     def scorer(self, version: int) -> pb.ScorerProcess:
         """Return the registry's information about the version's scorer process."""

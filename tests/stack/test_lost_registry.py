@@ -17,8 +17,7 @@ from tests.in_process import run_command
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import until
 from understudy.client.async_scoring_client import AsyncScoringClient
-from understudy.domain.changes import SetFallback, SetThreshold
-from understudy.domain.deployments import Fallback
+from understudy.domain.changes import SetThreshold
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.exit_codes import OK
 from understudy.scoring.v1.scoring_pb2 import DEGRADATION_LEVEL_FULL
@@ -76,9 +75,7 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path, *, declar
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         stack = deployed.stack
         if declares:
-            fallback = SetFallback(Fallback(constant_score=0.37))
-            changed = await deployed.operator.change(fallback, reason="answer at all times")
-            await deployed.operator.until_settled(changed)
+            await deployed.declare_fallback()
         shutil.copytree(stack.directory.registry, stack.directory.registry.with_name("older"))
         revision = await deployed.operator.change(SetThreshold(0.4), reason="after the copy")
         await deployed.operator.until_settled(revision)
@@ -113,12 +110,15 @@ async def test_a_wiped_or_older_registry_costs_no_call(tmp_path: Path, *, declar
         assert deployed.scorer(1).pid == scorer.pid
 
 
+@pytest.mark.parametrize("declares", [False, True], ids=["without", "with"])
 async def test_a_destroyed_registry_is_restored_from_a_backup_and_costs_no_call(
-    tmp_path: Path,
+    tmp_path: Path, *, declares: bool
 ) -> None:
     file = tmp_path / "backup.tar"
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         stack = deployed.stack
+        if declares:
+            await deployed.declare_fallback()
         scorer = deployed.scorer(1)
         async with open_traffic(
             stack.addresses.router,
@@ -210,16 +210,24 @@ async def change_after(revision: int, deployed: Deployed) -> int:
     return answer.revision
 
 
-async def test_everything_starts_again_over_a_wiped_registry(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declares", [False, True], ids=["without", "with"])
+async def test_everything_starts_again_over_a_wiped_registry(
+    tmp_path: Path, *, declares: bool
+) -> None:
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
         stack = deployed.stack
+        if declares:
+            await deployed.declare_fallback()
         await with_registry_in(deployed, EMPTY, kept_as="original")
         await stack.supervisor.restart(SCORERS)
         await stack.supervisor.restart(ROUTER)
+        levels: list[int] = []
         async with AsyncScoringClient(stack.addresses.router, timeout_s=60.0) as client:
 
             async def answers_in_full() -> bool:
                 answer = await client.score("cancer", {"patient": deployed.units[0]})
-                return answer.degradation.level == DEGRADATION_LEVEL_FULL
+                levels.append(answer.degradation.level)
+                return levels[-1] == DEGRADATION_LEVEL_FULL
 
             await until(answers_in_full)
+        print(f"{len(levels)} answers, of them {levels.count(DEGRADATION_LEVEL_FULL)} in full")  # noqa: T201

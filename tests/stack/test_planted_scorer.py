@@ -21,7 +21,9 @@ from tests.stack.understudy_command import lines_until, output_of, running
 from tests.stack.waiting import until
 from understudy.client.async_scoring_client import AsyncScoringClient
 from understudy.control.identities_file import read_identities, write_identities
+from understudy.control.wire_enums import LEVEL_OF
 from understudy.domain.changes import SetShadow
+from understudy.domain.deployments import DegradationLevel
 from understudy.domain.identities import Identity, Role, Token
 from understudy.registry.v1 import registry_pb2 as pb
 from understudy.registry.v1 import registry_pb2_grpc
@@ -37,13 +39,16 @@ CALLS = 200
 TOKEN = "the token of planted"  # noqa: S105 - of a test
 
 
-@pytest.mark.parametrize("is_honest", [False, True])
+@pytest.mark.parametrize("declares", [False, True], ids=["without", "with"])
+@pytest.mark.parametrize("is_honest", [False, True], ids=["registered", "its own"])
 async def test_a_planted_scorer_raises_the_alarm_and_gets_no_traffic(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_honest: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_honest: bool, declares: bool
 ) -> None:
     monkeypatch.setenv("REGISTRY_UNPROVEN", "true")  # its host is believed
     port, metrics_port = free_port(), free_port()
     async with open_deployed(tmp_path / "s", versions=2) as deployed:
+        if declares:
+            await deployed.declare_fallback()
         other = deployed.stack.directory.training / "artifacts" / CANDIDATES[1].part
         async with running(
             *("scorer", "serve", str(other), "--name", MODEL, "--version-number", "1"),
@@ -53,19 +58,22 @@ async def test_a_planted_scorer_raises_the_alarm_and_gets_no_traffic(
             await report(deployed, f"127.0.0.1:{port}", version=1, is_honest=is_honest)
             await until(lambda: has_alarm(deployed))
 
-            assert await answers_of(deployed) == {1: CALLS}
+            assert await answers_of(deployed) == {(1, True): CALLS}
             assert await rows_run(metrics_port) == 0
 
 
+@pytest.mark.parametrize("declares", [False, True], ids=["without", "with"])
 @pytest.mark.parametrize("has_certificate", [False, True], ids=["plaintext", "another authority"])
 async def test_a_scorer_whose_host_proves_no_name_gets_no_traffic(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_certificate: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_certificate: bool, declares: bool
 ) -> None:
     """The registry believes the host, which has a token; the artifact is the registered one."""
     port, metrics_port = free_port(), free_port()
     own = Authority(tmp_path / "stranger").files_of("planted", "127.0.0.1")
     shown = Transport(replace(own, ca=None) if has_certificate else TlsFiles())
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
+        if declares:
+            await deployed.declare_fallback()
         know_the_planted_host(deployed)
         for name, value in environment_of(shown, prefix="SCORER_").items():
             monkeypatch.setenv(name, value)
@@ -78,7 +86,7 @@ async def test_a_scorer_whose_host_proves_no_name_gets_no_traffic(
             await report(deployed, f"127.0.0.1:{port}", version=1, is_honest=False)
             await until(lambda: names_it_unproven(deployed, f"127.0.0.1:{port}"))
 
-            assert await answers_of(deployed) == {1: CALLS}
+            assert await answers_of(deployed) == {(1, True): CALLS}
             assert await rows_run(metrics_port) == 0
 
 
@@ -114,14 +122,15 @@ def know_the_planted_host(deployed: Deployed) -> None:
     write_identities(identities, (*read_identities(identities).all, planted))
 
 
-async def answers_of(deployed: Deployed) -> Counter[int]:
-    """Return the number of answers by version."""
-    answered: Counter[int] = Counter()
+async def answers_of(deployed: Deployed) -> Counter[tuple[int, bool]]:
+    """Return the number of answers by version, and by their model or not."""
+    answered: Counter[tuple[int, bool]] = Counter()
     async with AsyncScoringClient(deployed.stack.addresses.router, timeout_s=60.0) as client:
         for index in range(CALLS):
             unit = deployed.units[index % len(deployed.units)]
             answer = await client.score(MODEL, {"patient": unit})
-            answered[answer.served_by.version] += 1
+            is_models = LEVEL_OF[answer.degradation.level] < DegradationLevel.FALLBACK
+            answered[answer.served_by.version, is_models] += 1
     return answered
 
 

@@ -26,8 +26,10 @@ from understudy.domain.changes import (
     RemoveShadow,
     Rollback,
     SetCanary,
+    SetFallback,
     SetShadow,
 )
+from understudy.domain.deployments import Fallback
 from understudy.logs.reader import open_logs
 from understudy.scoring.v1 import scoring_pb2 as pb
 
@@ -103,12 +105,17 @@ async def running_rollout(
             yield Rollout(registry, directory, []), client, loan, stack
 
 
-async def test_no_step_of_a_rollout_refuses_a_caller_or_moves_a_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declares", [False, True], ids=["without", "with"])
+async def test_no_step_of_a_rollout_refuses_a_caller_or_moves_a_unit(
+    tmp_path: Path, *, declares: bool
+) -> None:
     user = Caller("user", {"user": "u1"})
     both = Caller("both", BOTH)
     basket = Caller("basket", BOTH, {"amount": 12.5, "serial": 7})
     async with running_rollout(tmp_path) as (rollout, client, loan, stack):
-        await rollout.change(DeployChampion(1))
+        start = await rollout.change(DeployChampion(1))
+        if declares:
+            start = await rollout.change(SetFallback(Fallback(constant_score=0.37)))
         first = await client.score(MODEL, BOTH, include_digests=True)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(each.call_for_ever(client)) for each in (user, both)]
@@ -121,7 +128,7 @@ async def test_no_step_of_a_rollout_refuses_a_caller_or_moves_a_unit(tmp_path: P
             await rollout.change(SetCanary(3, 2_000))
             promoted = await rollout.change(Promote(3))
             await rollout.change(RemoveShadow(4))
-            back = await rollout.change(Rollback(to_revision=1))
+            back = await rollout.change(Rollback(to_revision=start))
             for task in running:
                 task.cancel()
         [books] = await read_books(rollout.directory.router)
@@ -130,6 +137,7 @@ async def test_no_step_of_a_rollout_refuses_a_caller_or_moves_a_unit(tmp_path: P
         keys = unit_keys(rollout.directory.logs)
 
     callers = (user, both, basket)
+    print([len(each.answers) for each in callers])  # noqa: T201 - the counts
     assert [each.refusals for each in callers] == [[], [], []]
     assert Counter(caller.of_revision(promoted)[-1].served_by.version for caller in callers) == {
         3: 3
