@@ -1,6 +1,7 @@
 """The values that callers put into requests: exact, or refused by name."""
 
 from decimal import Decimal
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +25,12 @@ SERIAL = UUID("6f9619ff-8b86-d011-b42d-00c04fc964ff")
         (np.array(3), "integer", 3),
         (np.str_("x"), "text", "x"),
         (7, "integer", 7),
+        (IntEnum("Level", "HIGH").HIGH, "integer", 1),  # type: ignore[attr-defined]
         (True, "flag", True),
     ],
     ids=str,
 )
-def test_a_scalar_of_numpy_is_the_number_that_it_holds(given: Any, kind: str, taken: Any) -> None:
+def test_a_scalar_is_the_number_that_it_holds(given: Any, kind: str, taken: Any) -> None:
     value = score_request("m", {}, features={"serial": given}).features["serial"]
 
     assert value.WhichOneof("kind") == kind

@@ -10,7 +10,7 @@ FeatureScalar = float | int | bool | str
 Features = Mapping[str, FeatureScalar]
 
 _SHOWN_CHARACTERS = 80
-_INT64 = range(-(2**63), 2**63)
+_LEAST, _BEYOND = -(2**63), 2**63  # no range: it is searched number by number for an IntEnum
 
 
 def feature_values(features: Features, where: str = "features") -> dict[str, pb.FeatureValue]:
@@ -82,7 +82,7 @@ def _feature_value(value: Any, where: str) -> pb.FeatureValue:
             return pb.FeatureValue(flag=value)
         case str():
             return pb.FeatureValue(text=value)
-        case int() if value in _INT64:
+        case int() if _LEAST <= value < _BEYOND:
             return pb.FeatureValue(integer=value)
         case int():
             raise ValueError(f"{where}: read {_shown(value)}; accepted: a 64-bit integer")

@@ -5,7 +5,7 @@ from typing import Final
 
 from understudy.domain.features import FLOAT32_BELOW, FeatureDtype, FeatureScalar
 
-_INT64: Final = range(-(2**63), 2**63)
+_LEAST: Final = -(2**63)  # no range: it is searched number by number for an IntEnum
 
 
 def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
@@ -23,7 +23,7 @@ def fault_of_value(dtype: FeatureDtype, value: FeatureScalar) -> str | None:
 
 
 def _is_int64(value: FeatureScalar) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
+    return isinstance(value, int) and not isinstance(value, bool) and _LEAST <= value < 2**63
 
 
 def _is_number(value: FeatureScalar, bound: float) -> bool:
