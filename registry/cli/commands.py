@@ -67,13 +67,16 @@ app = typer.Typer(
 Artifact = Annotated[Path, typer.Option(help="directory with model.onnx and golden.npz")]
 Provenance = Annotated[Path, typer.Option("--provenance", help="the record, JSON")]
 Views = Annotated[Path, typer.Option(help="feature views, YAML")]
-Score = Annotated[str, typer.Option(help="OUTPUT or OUTPUT:COLUMN")]
+Score = Annotated[str, typer.Option(help="OUTPUT:COLUMN; OUTPUT alone if it has one column")]
 AnyArtifact = Annotated[
     Path | None, typer.Option("--artifact", help="directory with model.onnx and golden.npz")
 ]
 AnyProvenance = Annotated[Path | None, typer.Option("--provenance", help="the record, JSON")]
 AnyViews = Annotated[Path | None, typer.Option("--views", help="feature views, YAML")]
-AnyScore = Annotated[str | None, typer.Option("--score-output", help="OUTPUT or OUTPUT:COLUMN")]
+AnyScore = Annotated[
+    str | None,
+    typer.Option("--score-output", help="OUTPUT:COLUMN; OUTPUT alone if it has one column"),
+]
 
 
 @app.command()

@@ -62,7 +62,11 @@ def registration_from_wire(
         files=tuple(file_from_wire(file) for file in message.files),
         record_json=message.provenance_json,
         views=tuple(views),
-        score_output=ScoreOutput(message.score_output.output, message.score_output.column),
+        score_output=ScoreOutput(
+            message.score_output.output,
+            message.score_output.column,
+            names_column=message.score_output.HasField("column"),
+        ),
         reason=message.reason,
         actor=actor,
     )

@@ -358,6 +358,25 @@ def test_the_score_must_be_in_the_outputs(score: ScoreOutput) -> None:
     assert fields_of(judged(score_output=score)) == ["score_output"]
 
 
+def test_a_score_among_several_columns_is_named() -> None:
+    report = judged(score_output=ScoreOutput.parse("probabilities"))
+
+    (finding,) = report.findings
+    assert finding.field == "score_output"
+    assert finding.read == "no column of probabilities [-1, 2]"
+    assert finding.wanted == "a column from 0 to 1, such as probabilities:1"
+
+
+def test_the_only_column_needs_no_name() -> None:
+    inspection = submission().inspection
+    outputs = (*inspection.outputs, Tensor(name="alone", datatype="FP32", shape=(-1, 1)))
+    changed = inspection.model_copy(update={"outputs": outputs})
+
+    report = judged(score_output=ScoreOutput.parse("alone"), inspection=changed)
+
+    assert all("no column" not in finding.read for finding in report.findings)
+
+
 def test_a_string_is_not_a_score() -> None:
     inspection = submission().inspection
     outputs = (Tensor(name="label", datatype="BYTES", shape=(-1,)), *inspection.outputs[1:])

@@ -83,6 +83,20 @@ def test_a_refused_registration_prints_every_finding(unchanged: str, tmp_path: P
     assert len(json_of("list")) == 2
 
 
+def test_a_score_output_of_several_columns_is_registered_with_its_column_only(
+    unchanged: str, tmp_path: Path
+) -> None:
+    *given, score_output = registration(tmp_path, record_with("people.author", ACTOR))
+    assert score_output == "probabilities:1"
+
+    refused = command("check", *given, "probabilities", "--output", "json")
+    accepted = command("check", *given, score_output, "--output", "json")
+
+    findings = json.loads(refused.stdout)["report"]["findings"]
+    assert [each["field"] for each in findings] == ["score_output"]
+    assert (refused.exit_code, accepted.exit_code) == (REFUSED, OK), accepted.stdout
+
+
 def test_a_dry_run_prints_and_changes_nothing(unchanged: str, tmp_path: Path) -> None:
     words = registration(tmp_path, trained().record)
 

@@ -57,7 +57,8 @@ def upload_parts(version: NewVersion, part: type[PartT]) -> Iterator[PartT]:
         provenance_json=version.provenance_json,
         feature_views=[view_to_wire(view) for view in version.views],
         score_output=pb.ScoreOutput(
-            output=version.score_output.output, column=version.score_output.column
+            output=version.score_output.output,
+            column=version.score_output.column if version.score_output.names_column else None,
         ),
         reason=version.reason,
         origin_json=version.origin_json,

@@ -21,7 +21,7 @@ def content_of_version(spec: VersionSpec) -> dict[str, Any]:
         "feature_views": [
             {"view": str(view), "digest": view.digest} for view in spec.feature_views
         ],
-        "score_output": asdict(spec.score_output),
+        "score_output": {"output": spec.score_output.output, "column": spec.score_output.column},
         "golden_tolerance": spec.golden_tolerance,
         "column_inputs": list(spec.column_inputs),
         "joins_rows": spec.joins_rows,

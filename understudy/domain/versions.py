@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from understudy.domain.canonical import digest_of
@@ -85,10 +85,14 @@ def _path(file: ArtifactFile) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOutput:
-    """The place of the score in the model's outputs: output name, and column of its row."""
+    """The place of the score in the model's outputs: output name, and column of its row.
+
+    An author who names no column means the only one; the gate refuses an output that has several.
+    """
 
     output: str
     column: int = 0
+    names_column: bool = field(default=True, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> "ScoreOutput":
@@ -96,4 +100,4 @@ class ScoreOutput:
         output, separator, column = text.rpartition(":")
         if separator and column.isascii() and column.isdigit():
             return cls(output, int(column))
-        return cls(text)
+        return cls(text, names_column=False)

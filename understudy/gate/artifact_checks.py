@@ -103,5 +103,9 @@ def _score_findings(score: ScoreOutput, outputs: tuple[Tensor, ...]) -> Iterator
         yield Finding("score_output", f"{output.name} {list(output.shape)}", "shape [n] or [n, k]")
         return
     width = output.shape[1] if len(output.shape) == 2 else 1  # noqa: PLR2004 - rows and columns
-    if 0 <= width <= score.column:
+    if not score.names_column and width > 1:
+        read = f"no column of {output.name} {list(output.shape)}"
+        accepted = f"a column from 0 to {width - 1}, such as {output.name}:{width - 1}"
+        yield Finding("score_output", read, accepted)
+    elif 0 <= width <= score.column:
         yield Finding("score_output", f"column {score.column}", f"a column from 0 to {width - 1}")

@@ -639,18 +639,20 @@ class ScoreOutput(_message.Message):
     output: _builtins.str
     """Name of the output."""
     column: _builtins.int
-    """Column of its row, from 0."""
+    """Column of its row, from 0. A registration without one is refused if the output has several."""
     def __init__(
         self,
         *,
         output: _builtins.str = ...,
-        column: _builtins.int = ...,
+        column: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_column", b"_column", "column", b"column"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_column", b"_column", "column", b"column", "output", b"output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__column: _TypeAlias = _typing.Literal["column"]  # noqa: Y015
+    _WhichOneofArgType__column: _TypeAlias = _typing.Literal["_column", b"_column"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__column) -> _WhichOneofReturnType__column | None: ...
 
 Global___ScoreOutput: _TypeAlias = ScoreOutput  # noqa: Y015
 
