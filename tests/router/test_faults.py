@@ -17,6 +17,7 @@ import pytest
 
 from router.cli.ask_workers import ask_workers, get_status
 from stack.processes import ROUTER
+from stack.router_books import read_books
 from stack.traffic import Traffic, open_traffic
 from tests.stack.deployed import Deployed, open_deployed
 from tests.stack.waiting import refuses_connections, until, until_gone
@@ -100,7 +101,12 @@ async def test_a_replica_that_stalls_costs_no_call_and_no_level_when_hedged(
     async with open_deployed(tmp_path / "s", versions=1) as deployed:
 
         async def both_are_ready() -> bool:
-            return len(deployed.registry.get_status().scorers) == 2
+            """Both answer every worker: a report alone would let the router replace its lanes later."""
+            used = [
+                [scorer.unproven for scorer in worker.scorers]
+                for worker in await read_books(deployed.stack.directory.router)
+            ]
+            return all(each == [False, False] for each in used)
 
         await until(both_are_ready)
         slow = deployed.registry.get_status().scorers[0]
