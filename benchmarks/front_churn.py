@@ -47,13 +47,17 @@ async def measure_churn(effort: Effort, folder: Path) -> Sequence[Row]:
     async with open_request_path(folder) as path:
         entity_id = (await path.entities_of(CHAMPION, 1))[0]
         target = await path.target("churn", [entity_id])
-        rows = []
+        routers = {}
         for front in (Front.GRPC, Front.ENVOY):
             name = f"vanishing callers, {front.value} front"
-            address = await path.start_router_beside(name, {"ROUTER_FRONT": front.value})
-            load = Load(address, target.load.method, target.load.bodies, _CONNECTIONS, _IN_FLIGHT)
-            rows.append(await _churned(path, name, load, entity_id, seconds))
-    return rows
+            routers[name] = await path.start_router_beside(name, {"ROUTER_FRONT": front.value})
+        loads = {
+            name: Load(address, target.load.method, target.load.bodies, _CONNECTIONS, _IN_FLIGHT)
+            for name, address in routers.items()
+        }
+        return await asyncio.gather(
+            *(_churned(path, name, load, entity_id, seconds) for name, load in loads.items())
+        )
 
 
 async def _churned(path: RequestPath, name: str, load: Load, entity_id: str, seconds: float) -> Row:
