@@ -83,3 +83,22 @@ def test_an_id_that_is_not_a_string_is_refused_by_name(given: Any) -> None:
             score_request("m", {}, unit_key=given)
         with pytest.raises(TypeError, match="request_id: read"):
             score_request("m", {}, request_id=given)
+
+
+@pytest.mark.parametrize("given", ["\ud83d", "a\udc80b"], ids=ascii)
+def test_half_of_a_surrogate_pair_is_refused_by_the_name_of_its_field(given: str) -> None:
+    for ask, named in (
+        (lambda: score_request("m", {"user": given}), r"entities\['user'\]"),
+        (lambda: score_request("m", {}, features={"city": given}), r"features\['city'\]"),
+        (lambda: score_request("m", {}, features={given: 1}), "name in features"),
+        (lambda: score_request("m", {}, unit_key=given), "unit_key"),
+        (lambda: batch_request("m", [given], candidate_entity="item"), "candidates"),
+        (lambda: outcomes_request("m", {given: 1.0}), "request id in labels"),
+    ):
+        with pytest.raises(ValueError, match=f"^{named}: read str .*accepted: text without lone"):
+            ask()
+
+
+@pytest.mark.parametrize("given", ["😀", "\x00", "ﬁ", ""], ids=ascii)
+def test_any_unicode_is_sent_as_it_is(given: str) -> None:
+    assert score_request("m", {}, features={"city": given}).features["city"].text == given

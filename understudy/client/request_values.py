@@ -18,7 +18,7 @@ def feature_values(features: Features, where: str = "features") -> dict[str, pb.
 
     Raises:
         TypeError: a value is not a string, boolean or number, or a name is not a string.
-        ValueError: an integer needs more than 64 bits.
+        ValueError: an integer needs more than 64 bits, or a text is not Unicode.
     """
     return {
         id_text(name, f"name in {where}"): _feature_value(value, f"{where}[{name!r}]")
@@ -31,10 +31,11 @@ def id_text(value: Any, where: str) -> str:
 
     Raises:
         TypeError: it is not a string.
+        ValueError: it is not Unicode.
     """
     if not isinstance(value, str):
         raise TypeError(f"{where}: read {_shown(value)}; accepted: a string")
-    return value
+    return _unicode(value, where)
 
 
 def optional_id(value: Any, where: str) -> str | None:
@@ -81,7 +82,7 @@ def _feature_value(value: Any, where: str) -> pb.FeatureValue:
         case bool():  # before int: a bool is also an int
             return pb.FeatureValue(flag=value)
         case str():
-            return pb.FeatureValue(text=value)
+            return pb.FeatureValue(text=_unicode(value, where))
         case int() if _LEAST <= value < _BEYOND:
             return pb.FeatureValue(integer=value)
         case int():
@@ -91,6 +92,16 @@ def _feature_value(value: Any, where: str) -> pb.FeatureValue:
         case _:
             accepted = "a number, a boolean or a string"
             raise TypeError(f"{where}: read {_shown(value)}; accepted: {accepted}")
+
+
+def _unicode(text: str, where: str) -> str:
+    """Return the text. Protobuf refuses half of a surrogate pair too, but names no field."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        accepted = "text without lone surrogates, which UTF-8 cannot encode"
+        raise ValueError(f"{where}: read {_shown(text)}; accepted: {accepted}") from error
+    return text
 
 
 def _without_numpy(value: Any) -> Any:

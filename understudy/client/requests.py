@@ -57,7 +57,7 @@ def score_request(
 
     Raises:
         TypeError: an id is not a string, or a feature is not a number, boolean or string.
-        ValueError: an integer needs more than 64 bits.
+        ValueError: an integer needs more than 64 bits, or a text is not Unicode.
     """
     return pb.ScoreRequest(
         model=model,
