@@ -4,6 +4,8 @@ import pytest
 
 from understudy.domain.errors import (
     FailureKind,
+    Fault,
+    InvalidInputError,
     NotFoundError,
     UnavailableError,
     UnderstudyError,
@@ -38,3 +40,15 @@ def test_errors_that_end_a_call_have_a_kind_of_their_own_as_they_have_a_status()
 
     assert {kind for kind, _ in pairs} == set(FailureKind)
     assert len({status for _, status in pairs}) == len(pairs) == len(FailureKind)
+
+
+def test_a_reason_of_a_library_is_shown_to_its_point_and_a_value_in_part() -> None:
+    reason = "Load model from model.onnx failed: " + "so it is, and " * 20 + "here is the point"
+
+    text = str(InvalidInputError([Fault("model.onnx", reason, "a model that loads")]))
+    of_value = str(InvalidInputError.of("model", read="x" * 1_000, accepted="a name"))
+    endless = str(InvalidInputError([Fault("model.onnx", "x" * 10_000, "a model that loads")]))
+
+    assert "here is the point" in text
+    assert len(of_value) < 150
+    assert len(endless) < 500

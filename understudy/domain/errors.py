@@ -30,7 +30,11 @@ class Fault:
 
     def cut(self) -> "Fault":
         """Return the fault with texts that are short enough for an answer."""
-        return Fault(_cut(self.field), _cut(self.read), _cut(self.accepted, _LONG_CHARACTERS))
+        return Fault(
+            _cut(self.field),
+            _cut(self.read, _LONG_CHARACTERS),
+            _cut(self.accepted, _LONG_CHARACTERS),
+        )
 
     def __str__(self) -> str:
         cut = self.cut()
