@@ -1,5 +1,6 @@
 """Both clients repeat RESOURCE_EXHAUSTED only if the server allows it; connection ages are invisible."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
@@ -69,6 +70,18 @@ async def test_a_full_server_is_called_again_when_it_says_so(score: Scored) -> N
     first_s, second_s, third_s = service.entered_s
     assert answer.score == 0.25
     assert min(second_s - first_s, third_s - second_s) >= PUSHBACK_MS / 1000 * 0.9
+
+
+async def test_as_many_calls_as_one_worker_can_lose_are_all_repeated() -> None:
+    lost = 400  # at once, as with the connections of a worker that was killed
+    service = ScriptedService(status=grpc.StatusCode.UNAVAILABLE, failures=lost)
+
+    with served(service) as target:
+        async with AsyncScoringClient(target, timeout_s=60.0) as client:
+            calls = [client.score("fraud", {"user": "u1"}) for _ in range(lost)]
+            answers = await asyncio.gather(*calls)
+
+    assert {answer.score for answer in answers} == {0.25}
 
 
 @both_clients

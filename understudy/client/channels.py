@@ -33,7 +33,9 @@ _SERVICE_CONFIG = {
         }
     ],
     # If most calls fail, repeating them makes it worse: stop until they succeed again.
-    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.2},
+    # gRPC stops below half of the tokens, and all connections to an address share them: a worker that is
+    # killed may take 500 calls with it. More than 1,000 are not possible.
+    "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.2},
 }
 CHANNEL_OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
