@@ -15,7 +15,7 @@ from understudy.domain.deployments import DegradationLevel, Fallback
 from understudy.router.v1 import router_pb2
 
 CALLS = 100
-pytestmark = [pytest.mark.fault, pytest.mark.slow]
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 
 
 async def hops(deployed: Deployed) -> list[router_pb2.Hop.ValueType]:
