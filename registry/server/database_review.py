@@ -7,6 +7,7 @@ at most, however long the history is.
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from time import thread_time
@@ -15,6 +16,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Engine
 
+from registry.server.waited_work import waited_for
 from registry.store.database import reading
 from registry.verify_registry import VerifiedTables, verify_database
 from understudy.control.wire_values import timestamp
@@ -70,14 +72,8 @@ class DatabaseReview:
             UnavailableError: the database cannot be read.
         """
         stop = threading.Event()
-        work = asyncio.get_running_loop().run_in_executor(None, self._verified, stop)
-        try:
-            found = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stop.set()
-            # It must not read a database that is closed.
-            await asyncio.gather(work, return_exceptions=True)
-            raise
+        with ThreadPoolExecutor(1) as executor:  # it must not read a database that is closed
+            found = await waited_for(executor, lambda: self._verified(stop), on_cancel=stop.set)
         before = () if self.latest is None else self.latest.faults
         at_ns = unix_ns(self.now())
         self.latest = Reviewed(at_ns, len(found.recorded), found.faults)

@@ -6,7 +6,7 @@ Changes run one after the other, and each is published before the next one begin
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -32,6 +32,7 @@ from registry.server.report_lines import log_foreign, log_ignored, log_refusal, 
 from registry.server.report_rooms import ReportRoom, ReportSize
 from registry.server.report_sizes import size_of_scorers_report
 from registry.server.stored_state import StoredState, caught_up, reread
+from registry.server.waited_work import waited_for
 from registry.server.watchers import Watchers
 from registry.store import acting
 from registry.store.database import reading, writing
@@ -111,20 +112,11 @@ class LiveState:
             raise failure
 
     async def run(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run blocking `work` in a worker thread.
+        """Run blocking `work` in a worker thread; see `waited_for`.
 
-        If the caller is cancelled, work that has not begun never does, and work that has is waited
-        for: until then, what it uses must stay open, and a seat for it stays taken.
+        Until begun work of a cancelled caller has ended, a seat for it stays taken.
         """
-        begun = self._executor.submit(work)
-        ended = asyncio.wrap_future(begun)
-        try:
-            return await asyncio.shield(ended)
-        except asyncio.CancelledError:
-            while not (begun.cancel() or ended.done()):
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([ended])
-            raise
+        return await waited_for(self._executor, work)
 
     async def change(
         self, work: Callable[[], ResultT], *, models: Collection[str] | None
