@@ -23,7 +23,9 @@ from understudy.features.loading.load_features import SourceFile, load_features
 from understudy.features.stores import open_writer
 from understudy.features.views import load_views
 from understudy.runtime.free_port import free_port
+from understudy.runtime.front.choice import Front
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
+from understudy.runtime.transport.transport import LOCAL, Transport
 from understudy.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 
 SCORE_METHOD = "/understudy.scoring.v1.ScoringService/Score"
@@ -108,6 +110,39 @@ class RequestPath:
 
     def _folder_of(self, router: str) -> Path:
         return self.folder / router.replace(", ", "-")
+
+    async def start_worker_beside(
+        self,
+        name: str,
+        entities: Sequence[str],
+        *,
+        module: str = "router",
+        front: Front = Front.GRPC,
+        environment: Mapping[str, str] | None = None,
+        transport: Transport = LOCAL,
+    ) -> Target:
+        """Start one worker on the same scorers and features; return the load of `target` on it.
+
+        Args:
+            name: of the worker's process and of the load.
+            entities: to score.
+            module: run in place of the router's.
+            front: of the worker.
+            environment: differs from the first router's.
+            transport: to the worker.
+        """
+        address, folder = f"127.0.0.1:{free_port()}", self.folder / name.replace(" ", "-")
+        folder.mkdir()
+        worker = ("worker", "--index", "0", "--listen", address, "--front", front.value)
+        spec = ProcessSpec(
+            name,
+            ("-m", module, *worker),
+            health_target=address,
+            environment={**self.settings_in(folder), **(environment or {})},
+            transport=transport,
+        )
+        await self.supervisor.start(spec)
+        return at_router(address, name, await self.target(name, entities))
 
     async def _serves(self, revision: int) -> bool:
         books = await read_books(self.folder / "router")

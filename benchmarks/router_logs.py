@@ -1,10 +1,10 @@
 """The cost of the score log for `Score`: a worker with it and one without, in turns in one run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from benchmarks.h2load import Load
 from benchmarks.measure import (
     Measured,
     Target,
@@ -17,8 +17,6 @@ from benchmarks.measure import (
 )
 from benchmarks.request_path import CHAMPION, RequestPath, open_request_path
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.runtime.free_port import free_port
-from understudy.runtime.supervision.supervisor import ProcessSpec
 
 LEAST_RATIO = 0.93
 LOGGED, UNLOGGED = "score, logged", "score, not logged"
@@ -51,23 +49,11 @@ async def measure_logging(effort: Effort, folder: Path) -> list[Row]:
 
 
 async def _target(path: RequestPath, name: str, entity_id: str) -> Target:
-    """Start one worker with the settings of the router, and return the load on it."""
-    address, own = f"127.0.0.1:{free_port()}", path.folder / name.replace(" ", "-")
-    own.mkdir()
-    worker = ("worker", "--index", "0", "--listen", address, "--front", "grpc")
-    spec = ProcessSpec(
-        name,
-        ("-m", _MODULES[name], *worker),
-        health_target=address,
-        environment=path.settings_in(own),
-    )
-    await path.supervisor.start(spec)
-    template = await path.target(name, [entity_id])
-    load = Load(address, template.load.method, template.load.bodies)
-    pids = path.supervisor.pids()
+    """Start one worker, and return the load on it without the processes of the other one."""
+    target = await path.start_worker_beside(name, [entity_id], module=_MODULES[name])
     others = {each for each in _MODULES if each != name}
-    served = {each: pid for each, pid in pids.items() if each not in others}
-    return Target(name, load, served, template.answer_bytes)
+    served = {each: pid for each, pid in target.processes.items() if each not in others}
+    return replace(target, processes=served)
 
 
 def _row(name: str, measured: Sequence[Measured], *, goal: str, met: bool | None, note: str) -> Row:

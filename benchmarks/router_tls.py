@@ -10,7 +10,6 @@ from statistics import median
 
 import trustme
 
-from benchmarks.h2load import Load
 from benchmarks.measure import (
     Measured,
     Target,
@@ -23,9 +22,7 @@ from benchmarks.measure import (
 )
 from benchmarks.request_path import CHALLENGER, CHAMPION, RequestPath, open_request_path
 from benchmarks.rows import Effort, Row, Scenario
-from understudy.runtime.free_port import free_port
 from understudy.runtime.front.choice import Front
-from understudy.runtime.supervision.supervisor import ProcessSpec
 from understudy.runtime.transport.tls_files import TlsFiles
 from understudy.runtime.transport.transport import LOCAL, Transport
 
@@ -59,27 +56,19 @@ def _certificate(folder: Path) -> TlsFiles:
 async def _target(
     path: RequestPath, front: Front, files: TlsFiles | None, entities: Sequence[str]
 ) -> Target:
-    """Start one worker with the settings of the router, and return the load on it."""
+    """Start one worker, and return the load on it with its own processes and the scorers'."""
     name = _name(front, has_tls=files is not None)
-    address, own = f"127.0.0.1:{free_port()}", path.folder / name.replace(", ", "-")
-    own.mkdir()
     paths = {} if files is None else {"CERTIFICATE": files.certificate, "KEY": files.key}
-    spec = ProcessSpec(
+    target = await path.start_worker_beside(
         name,
-        ("-m", "router", "worker", "--index", "0", "--listen", address, "--front", front.value),
-        health_target=address,
-        environment={
-            **path.settings_in(own),
-            **{f"ROUTER_TLS_{each}": str(at) for each, at in paths.items()},
-        },
+        entities,
+        front=front,
+        environment={f"ROUTER_TLS_{each}": str(at) for each, at in paths.items()},
         transport=LOCAL if files is None else Transport(TlsFiles(ca=files.ca)),
     )
-    await path.supervisor.start(spec)
-    template = await path.target(name, entities)
-    load = Load(address, template.load.method, template.load.bodies, is_tls=files is not None)
-    pids = path.supervisor.pids()
-    served = {each: pid for each, pid in pids.items() if each in (name, "scorers")}
-    return replace(template, load=load, processes=served, read_batches=None)
+    served = {each: pid for each, pid in target.processes.items() if each in (name, "scorers")}
+    load = replace(target.load, is_tls=files is not None)
+    return replace(target, load=load, processes=served)
 
 
 def _name(front: Front, *, has_tls: bool) -> str:
