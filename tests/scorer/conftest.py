@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.artifact.models import doubling_artifact
+from tests.artifact.models import doubling_artifact, doubling_model
 from tests.scorer.fake_registry import FakeRegistry
 from tests.stack.waiting import until, while_progress
 from understudy.registry.v1 import registry_pb2_grpc
@@ -133,3 +133,8 @@ async def start_host(registry: FakeRegistry, tmp_path: Path) -> AsyncIterator[St
     yield start
     for running in started:
         await running.end()
+
+
+@pytest.fixture
+def doubler(tmp_path: Path) -> Path:
+    return doubling_model(tmp_path / "model.onnx")

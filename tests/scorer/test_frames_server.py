@@ -32,11 +32,6 @@ Code = grpc.StatusCode
 WITHIN_S = 60.0
 
 
-@pytest.fixture
-def doubler(tmp_path: Path) -> Path:
-    return doubling_model(tmp_path / "model.onnx")
-
-
 def status_of(answer: pb.ModelStreamInferResponse) -> int:
     return int(answer.infer_response.parameters["grpc_status"].int64_param)
 

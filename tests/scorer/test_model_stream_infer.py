@@ -17,7 +17,6 @@ import pytest
 from scorer.server.request_reader import RequestLimits, RequestReader
 from scorer.server.served_model import ServedModel
 from scorer.server.service import SERVICE
-from tests.artifact.models import doubling_model
 from tests.scorer.conftest import StartScorer
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.serving import (
@@ -35,11 +34,6 @@ from understudy.runtime.front.grpc_server import MAX_MESSAGE_BYTES
 
 Code = grpc.StatusCode
 WITHIN_S = 60.0
-
-
-@pytest.fixture
-def doubler(tmp_path: Path) -> Path:
-    return doubling_model(tmp_path / "model.onnx")
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from router.adapters.oip_scorer import OipScorer
-from tests.artifact.models import doubling_model
 from tests.scorer.fakes import DoublingRunner, Gate, WideRunner
 from tests.scorer.serving import IN_WORKER_S, LIMITS, array_of, infer_request, open_service
 from understudy.artifact.artifact import describe_artifact
@@ -23,11 +22,6 @@ Code = grpc.StatusCode
 ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
 WITHIN_S = 60.0
 Edit = Callable[[pb.ModelInferRequest], Any]
-
-
-@pytest.fixture
-def doubler(tmp_path: Path) -> Path:
-    return doubling_model(tmp_path / "model.onnx")
 
 
 async def test_the_answer_is_raw_and_names_model_version_and_id(
