@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.registry.earlier_schema import Earlier, in_postgresql, in_sqlite
 from tests.registry.operator import Operator, running_registry, served_registry
 from tests.registry.postgresql import Original, Server
 from tests.registry.postgresql import running_server as running_postgresql
@@ -105,3 +106,12 @@ def unchanged(_unchanged_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("UNDERSTUDY_REGISTRY", _unchanged_server)
     monkeypatch.setenv("UNDERSTUDY_ACTOR", ACTOR)
     return _unchanged_server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Earlier:
+    """Return a stopped registry with schema 6, over each kind of database."""
+    directory = tmp_path / "earlier"
+    if request.param == "sqlite":
+        return in_sqlite(directory)
+    return in_postgresql(request.getfixturevalue("postgresql"), directory)

@@ -15,21 +15,11 @@ from registry.verify_registry import verify_database
 from tests.registry.earlier_schema import (
     Earlier,
     Place,
-    in_postgresql,
-    in_sqlite,
     state_of,
 )
 from tests.registry.operator import LIMIT_S
 
 pytestmark = pytest.mark.fault
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Earlier:
-    directory = tmp_path / "earlier"
-    if request.param == "sqlite":
-        return in_sqlite(directory)
-    return in_postgresql(request.getfixturevalue("postgresql"), directory)
 
 
 @contextmanager

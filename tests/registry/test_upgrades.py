@@ -55,15 +55,6 @@ FROM information_schema.columns WHERE table_schema = current_schema()
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Earlier:
-    """Return a stopped registry with schema 6, over each kind of database."""
-    directory = tmp_path / "earlier"
-    if request.param == "sqlite":
-        return in_sqlite(directory)
-    return in_postgresql(request.getfixturevalue("postgresql"), directory)
-
-
 def new_place(earlier: Earlier, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place of the same kind."""
     if isinstance(earlier.place, Path):
