@@ -1,21 +1,24 @@
 """A scorer process under a test's control, with the router's adapter to it over either hop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
 import numpy as np
+import pytest
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from router.adapters.open_oip_scorer import open_oip_scorer
 from router.decisions.hop import Hop
-from router.ports import ClosableScorer
+from router.ports import ClosableScorer, Scorer
 from scorer.server.frames_server import FramesServer, serving_frames
 from tests.router.samples import spec
 from tests.router.scorer_stream import Context, serving_streams
-from understudy.domain.errors import UnavailableError
+from tests.virtual_time import skip
+from understudy.domain.errors import DeadlinePassedError, UnavailableError
 from understudy.inference.frames import frames_path
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.front.grpc_server import open_server, started
@@ -146,6 +149,22 @@ def failure(status: grpc.StatusCode) -> bytes:
 
 
 GOOD = answer_of([0.25, 0.5, 0.75])
+
+
+async def give_up_two(
+    scorer: Scorer, tensors: Sequence[NDArray[np.float32]], requests: Sequence[object]
+) -> None:
+    """Give up a request at its time limit, and cancel one, once each is read; after one request."""
+    late = asyncio.ensure_future(scorer.infer(spec(1), tensors, timeout_s=0.5))
+    await until(lambda: len(requests) == 2)
+    skip(0.5)
+    with pytest.raises(DeadlinePassedError):
+        await late
+    hedged = asyncio.ensure_future(scorer.infer(spec(1), tensors, timeout_s=LONG_S))
+    await until(lambda: len(requests) == 3)
+    hedged.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hedged
 
 
 async def until(holds: Callable[[], object]) -> None:

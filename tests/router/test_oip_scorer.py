@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from router.adapters.oip_scorer import OipScorer
-from tests.router.hops import GOOD, LONG_S, answer_of, failure, until, with_id_of
+from tests.router.hops import GOOD, LONG_S, answer_of, failure, give_up_two, until, with_id_of
 from tests.router.samples import spec
 from tests.router.scorer_stream import Context, answering_each, serving_streams
-from tests.virtual_time import skip
 from understudy.domain.errors import (
     CorruptedError,
     DeadlinePassedError,
@@ -89,16 +88,7 @@ async def test_a_request_that_is_given_up_ends_only_its_own_stream() -> None:
     async with scorer_of(serving_streams(counted.serve)) as scorer:
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
         counted.hold.clear()
-        late = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=0.5))
-        await until(lambda: len(counted.requests) == 2)
-        skip(0.5)
-        with pytest.raises(DeadlinePassedError):
-            await late
-        hedged = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
-        await until(lambda: len(counted.requests) == 3)
-        hedged.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await hedged
+        await give_up_two(scorer, ROWS, counted.requests)
         await until(lambda: counted.ended == 2)  # the scorer has noticed both
         counted.answer = answer_of([1.0, 1.0, 1.0])
         counted.hold.set()

@@ -11,7 +11,7 @@ import pytest
 from router.adapters.open_oip_scorer import open_oip_scorer
 from router.decisions.hop import Hop
 from router.ports import OtherArtifactError
-from tests.router.hops import GOOD, LONG_S, answer_of, failure, hopped, until, wrapped
+from tests.router.hops import GOOD, LONG_S, answer_of, failure, give_up_two, hopped, until, wrapped
 from tests.router.samples import spec
 from tests.virtual_time import skip, turns
 from understudy.domain.errors import (
@@ -81,16 +81,7 @@ async def test_a_request_that_is_given_up_leaves_its_answer_to_no_other(
         process, scorer = found.process, found.scorer
         await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
         process.may_answer.clear()
-        late = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=0.5))
-        await until(lambda: len(process.requests) == 2)
-        skip(0.5)
-        with pytest.raises(DeadlinePassedError):
-            await late
-        hedged = asyncio.ensure_future(scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
-        await until(lambda: len(process.requests) == 3)
-        hedged.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await hedged
+        await give_up_two(scorer, ROWS, process.requests)
         process.answer = answer_of([1.0, 1.0, 1.0])
         process.may_answer.set()
         inferred = await scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
