@@ -44,9 +44,14 @@ class Lane:
         return self._closing.is_set()
 
     @property
+    def has_calls(self) -> bool:
+        """Return whether a call is queued, or taken and not released."""
+        return bool(self.queued_rows or self.batches_taken)
+
+    @property
     def is_done(self) -> bool:
         """Return whether it is closed and none of its calls is left anywhere."""
-        return self.closed and not (self.queued_rows or self.batches_taken)
+        return self.closed and not self.has_calls
 
     def put(self, call: Call) -> bool:
         """Queue `call`; False if no scorer would ever take it."""
@@ -70,7 +75,7 @@ class Lane:
         Each batch is returned with `release`. A closed lane is done when nothing is queued and
         nothing is taken: until then a scorer may fail, and its calls need another one.
         """
-        while not self.closed or self.queued_rows or self.batches_taken:
+        while not self.is_done:
             if not self.queued_rows:
                 await self._arrival()
                 continue

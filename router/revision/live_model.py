@@ -63,7 +63,11 @@ class LiveModel:
         spawn: Callable[[Coroutine[None, None, None]], None],
         *,
         state: CompiledFrom,
+        sweep: Callable[[LiveModel], None],
     ) -> None:
+        """`sweep`: called when there is a call and `is_swept` is not set."""
+        self.is_swept = False
+        self._sweep = sweep
         self.deployment = deployment
         self.effective = effective
         self.assigner = Assigner(split_of(deployment))
@@ -162,6 +166,17 @@ class LiveModel:
             of_version.lane.close()
 
     @property
+    def name(self) -> str:
+        return self.deployment.model
+
+    @property
+    def has_calls(self) -> bool:
+        """Return whether a call waits for its answer, or a scorer still runs one."""
+        return self._rules_first.is_deciding or any(
+            of_version.lane.has_calls for of_version in self.lanes.values()
+        )
+
+    @property
     def is_drained(self) -> bool:
         """Return whether nothing of this model runs any more: no call, and no puller that probes."""
         return not self._rules_first.is_deciding and all(
@@ -181,6 +196,8 @@ class LiveModel:
         return set().union(*(of_version.addresses() for of_version in self.lanes.values()))
 
     def _submit(self, call: Call) -> None:
+        if not self.is_swept:
+            self._sweep(self)
         if self._drill.is_on and self._ladder.is_drilling:
             call.progress.pass_champion_by()
             self._ladder.take_down([call], Cause.DRILL)

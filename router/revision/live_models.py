@@ -24,6 +24,7 @@ from router.revision.first_answers import (
 from router.revision.live_model import CompiledFrom, LiveModel, Shared
 from router.revision.open_scorers import OpenScorer, OpenScorers
 from router.revision.steady_versions import SteadyVersions
+from router.revision.sweep import Sweep
 from router.revision.version_plans import VersionPlans
 from understudy.domain.belief import with_deployments
 from understudy.domain.deployments import Deployment, versions_to_run
@@ -31,7 +32,6 @@ from understudy.domain.errors import UnderstudyError
 from understudy.domain.snapshots import Snapshot, VersionSpec
 from understudy.domain.versions import VersionRef
 
-_TICK_S = 0.002
 _log = structlog.get_logger()
 
 MirrorKey = tuple[str, int]  # model, shadow version
@@ -70,7 +70,7 @@ class LiveModels:
         self._drill = drill
         self.live: dict[str, LiveModel] = {}  # by model name; only `apply` changes it
         self._inputs: dict[str, _Inputs] = {}
-        self._retired: list[LiveModel] = []
+        self._sweep = Sweep(shared.clocks.monotonic_s)
         self._plans = VersionPlans()
         self._scorers = OpenScorers(
             open_scorer,
@@ -103,7 +103,7 @@ class LiveModels:
         self.snapshot = snapshot
         not_applied = self._apply_all(snapshot)
         for gone in self.live.keys() - {each.model for each in snapshot.deployments}:
-            self._retire(self.live.pop(gone))
+            self._sweep.retire(self.live.pop(gone))
             del self._inputs[gone]
             self.acting.forget(gone)
         self._in_effect = with_deployments(
@@ -147,24 +147,13 @@ class LiveModels:
 
     async def sweep_forever(self) -> None:
         """Answer late calls from the ladder, hedge, and release drained models, periodically."""
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now_s = self._shared.clocks.monotonic_s()
-            for model in (*self.live.values(), *self._retired):
-                try:
-                    model.fall_back_if_due(now_s, next_in_s=_TICK_S)
-                    model.hedge_if_slow(now_s)
-                except Exception:  # noqa: BLE001 - boundary: a bug must not end every deadline's guard
-                    _log.exception("sweep_failed", model=model.deployment.model)
-            for model in self._retired:
-                model.close()  # as far as possible by now
-            self._retired = [model for model in self._retired if not model.is_drained]
+        await self._sweep.run()
 
     def close(self, *, mirrors_within_s: float) -> None:
         """Stop admitting calls; mirrors end once their queued rows are sent, or at their limit."""
         self._is_closed = True
         self._first_answers.close()
-        for model in (*self.live.values(), *self._retired):
+        for model in (*self.live.values(), *self._sweep.retired):
             model.close_at_once()
         for mirror in self.mirrors.values():
             mirror.close(within_s=mirrors_within_s)
@@ -214,6 +203,7 @@ class LiveModels:
         live = LiveModel(
             *(deployment, effective, plans, mirrors, self._shared, self._drill, self._spawn),
             state=CompiledFrom(snapshot.lineage, snapshot.sequence),
+            sweep=self._sweep.begin,
         )
         for of, lane in live.lanes.items():
             guarded = [self._scorers.at(address) for address in of_model.get(of.version, ())]
@@ -225,7 +215,7 @@ class LiveModels:
         now_ns = round(self._shared.clocks.utc_s() * 1e9)
         self.acting.note(deployment, effective, now_ns=now_ns)
         if before is not None:
-            self._retire(before)
+            self._sweep.retire(before)
         _log.info(
             "revision_applied",
             model=model,
@@ -282,14 +272,10 @@ class LiveModels:
             self._tasks.create_task(self.mirrors[key].run(), name=f"mirror:{key[0]}@{key[1]}")
         return self.mirrors[key]
 
-    def _retire(self, model: LiveModel) -> None:
-        model.close()
-        self._retired.append(model)
-
     async def _close_unused(self) -> None:
         """Close scorers that no live model, retired model or mirror uses, and that are not asked."""
         used = {each.scorer.address for each in self.unproven()}
-        for model in (*self.live.values(), *self._retired):
+        for model in (*self.live.values(), *self._sweep.retired):
             used |= model.addresses()
         for mirror in self.mirrors.values():
             used |= mirror.addresses()

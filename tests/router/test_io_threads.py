@@ -42,7 +42,7 @@ async def answer_one(router: RouterProcess) -> None:
 
 async def test_only_grpcs_io_threads_are_nicer_than_the_event_loop(tmp_path: Path) -> None:
     async with open_router_process(
-        tmp_path, deployment(), {1: [ServedScorer()]}, io_nicer=7
+        tmp_path, deployment(), {1: [ServedScorer()]}, front="grpc", io_nicer=7
     ) as router:
         await answer_one(router)
 
