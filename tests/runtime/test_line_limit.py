@@ -106,6 +106,20 @@ def test_lines_of_libraries_are_limited_by_their_text_without_values() -> None:
     assert sum(map(passes, records)) == MOST_LINES_PER_S
 
 
+def test_lines_of_one_place_in_a_library_have_one_limit_whatever_their_text() -> None:
+    """As asyncio's, which name the object that failed by its address."""
+    passes: Callable[[logging.LogRecord], bool] = LibraryLines(LineLimit(now_s=Clock())).filter
+    texts = [f"Exception in callback <Callback object at {number:#x}>" for number in range(500)]
+    records = [
+        logging.LogRecord("asyncio", logging.ERROR, "base_events.py", 1_785, text, (), None)
+        for text in texts
+    ]
+    elsewhere = logging.LogRecord("asyncio", logging.ERROR, "tasks.py", 20, texts[0], (), None)
+
+    assert sum(map(passes, records)) == MOST_LINES_PER_S
+    assert passes(elsewhere)
+
+
 @pytest.mark.fault
 def test_a_flood_of_defects_writes_a_bounded_log_that_gives_their_number() -> None:
     ended = subprocess.run(

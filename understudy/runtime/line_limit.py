@@ -54,7 +54,7 @@ class LineLimit:
         return line
 
     def allows(self, event: str) -> bool:
-        """Return whether a line of a library may be written; the event is its text without values."""
+        """Return whether a line of a library may be written."""
         with self._lock:
             return self._is_allowed(event)
 
@@ -71,11 +71,14 @@ class LineLimit:
 
 
 class LibraryLines(Filter):
-    """The same limit for lines of libraries, which use `logging`."""
+    """The same limit for lines of libraries, which use `logging`.
+
+    An event is a place in their code: texts have values in them, such as asyncio's addresses of objects.
+    """
 
     def __init__(self, limit: LineLimit) -> None:
         super().__init__()
         self._limit = limit
 
     def filter(self, record: LogRecord) -> bool:
-        return self._limit.allows(f"{record.name}: {str(record.msg)[:100]}")
+        return self._limit.allows(f"{record.name}: {record.module}:{record.lineno}")
