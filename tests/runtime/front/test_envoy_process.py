@@ -27,6 +27,7 @@ from tests.runtime.front.fronts import (
     unary,
     wait_until_serving,
 )
+from tests.runtime.front.raw_http2 import raw_caller
 from tests.runtime.front.sample_worker import MOST_CALLS
 from tests.runtime.front.samples import SERVICE
 from understudy.runtime.free_port import free_port
@@ -95,6 +96,19 @@ def test_a_path_with_an_escape_is_refused(channel: grpc.Channel, path: str) -> N
     error = failure_of(lambda: method(b"", timeout=LIMIT_S))
 
     assert error.code() is Code.PERMISSION_DENIED
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("path", [b"/\xff", "/é".encode()])
+def test_calls_of_paths_that_are_no_ascii_hold_no_place_of_others(
+    front: ServedFront, channel: grpc.Channel, path: bytes
+) -> None:
+    """A call that is never answered would hold one as long as its connection is open."""
+    with raw_caller(front.port) as caller:
+        for call in [caller.begin(path) for _ in range(MOST_CALLS)]:
+            caller.wait_until_answered(call)
+
+        assert unary(channel, "Echo")(b"a") == b"a"
 
 
 def test_a_caller_that_speaks_no_http2_is_cut_off(front: ServedFront) -> None:

@@ -20,6 +20,7 @@ _CALL_CAP = "cap_on_calls"
 _CONNECTION_BUFFER_BYTES = 1 << 20
 _CONNECTION_WINDOW_BYTES = 1 << 20
 _MOST_HEADER_KIB = 16
+_PLAIN_PATH = "/[!-$&-~]*"  # printable ASCII without %
 _HEADERS_WITHIN_S = 10
 _GOAWAY_AFTER_S = 1  # from the notice to the last GOAWAY
 _RETRY_AFTER_MS = 20
@@ -148,7 +149,7 @@ def _connections(front: EnvoyFront) -> Config:
         "local_reply_config": {"mappers": [_pushback()]},
         "route_config": {"virtual_hosts": [_routes(front.stream_paths)]},
         "http_filters": [
-            _no_escaped_paths(),
+            _plain_paths_only(),
             _cap(_CALL_CAP, front.most_calls),
             {**_cap(_STREAM_CAP, front.most_streams), "disabled": True},
             _application(front),
@@ -188,17 +189,17 @@ def _switch(*, disabled: bool) -> Config:
     return {"@type": config, "disabled": disabled, "config": {}}
 
 
-def _no_escaped_paths() -> Config:
-    """Refuse paths with an escape: pyvoy never answers one that is not UTF-8 when decoded.
+def _plain_paths_only() -> Config:
+    """Refuse paths with an escape or bytes that are not ASCII: pyvoy never answers one that is no UTF-8.
 
-    No path of gRPC has one.
+    Such a call would hold its place under the cap for the life of its connection. No path of gRPC has either.
     """
-    has_escape = {"url_path": {"path": {"contains": "%"}}}
-    policy = {"permissions": [has_escape], "principals": [{"any": True}]}
+    is_plain = {"url_path": {"path": {"safe_regex": {"regex": _PLAIN_PATH}}}}
+    policy = {"permissions": [{"not_rule": is_plain}], "principals": [{"any": True}]}
     return _typed(
-        "no_escaped_paths",
+        "plain_paths_only",
         "filters.http.rbac.v3.RBAC",
-        rules={"action": "DENY", "policies": {"escaped_path": policy}},
+        rules={"action": "DENY", "policies": {"other_path": policy}},
     )
 
 
