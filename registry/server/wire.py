@@ -34,7 +34,7 @@ from understudy.registry.v1 import registry_pb2 as pb
 from understudy.runtime.parsing import RequestForm
 
 _MOST_VIEWS = 256
-_LONGEST_RECORD = 1 << 20  # characters
+_LONGEST_DOCUMENT_BYTES = 1 << 20  # of a record, or a view of 4,096 features
 _MOST_VALUES = 25_000  # of a record; those of 4,096 features have room
 
 UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
@@ -75,7 +75,9 @@ def registration_from_wire(
 def submission_forms(most_files: int) -> tuple[RequestForm[Any], ...]:
     most = {"registration.files": most_files, "registration.feature_views": _MOST_VIEWS}
     kinds = pb.CheckVersionRequest, pb.RegisterVersionRequest
-    return tuple(RequestForm(kind, most) for kind in kinds)
+    documents = "provenance_json", "feature_views.canonical_json"
+    most_bytes = {f"registration.{path}": _LONGEST_DOCUMENT_BYTES for path in documents}
+    return tuple(RequestForm(kind, most, most_bytes=most_bytes) for kind in kinds)
 
 
 def stored_version_to_wire(version: StoredVersion, *, with_record: bool) -> pb.Version:
@@ -222,9 +224,7 @@ def _action(text: str) -> pb.Action.ValueType:
 
 def _record_faults(text: str) -> Iterator[Fault]:
     """Yield the faults of a record that would be too much to read; each value but one has a comma."""
-    if len(text) > _LONGEST_RECORD:
-        yield Fault("provenance_json", f"{len(text)} characters", f"at most {_LONGEST_RECORD}")
-    elif (values := text.count(",") + 1) > _MOST_VALUES:
+    if (values := text.count(",") + 1) > _MOST_VALUES:
         yield Fault("provenance_json", f"about {values} values", f"at most {_MOST_VALUES}")
 
 

@@ -11,9 +11,11 @@ from understudy.domain.trace_context import (
     TraceContext,
     trace_context_among,
 )
+from understudy.domain.wire_counts import ANY_SIZE
 from understudy.runtime.front.context import AsgiContext
 
 MOST_IN_A_REQUEST = {"entities": 32, "features": 4096, "outputs": 64}  # entries
+ANY_TEXT = {"features.value.text": ANY_SIZE}  # bytes: a feature may be a document
 
 
 def check_sizes(request: Any, most: Mapping[str, int]) -> None:

@@ -8,7 +8,14 @@ from router.admission.candidates import CandidateChecks
 from router.admission.turns import in_turns
 from router.calls.call import Arrival, Call
 from router.decisions.budget import answer_by_s
-from router.edge.request_values import MOST_IN_A_REQUEST, check_sizes, scalars, text_of, texts
+from router.edge.request_values import (
+    ANY_TEXT,
+    MOST_IN_A_REQUEST,
+    check_sizes,
+    scalars,
+    text_of,
+    texts,
+)
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.features import FeatureScalar
 from understudy.runtime.parsing_in_parts import Parted, PartedForm
@@ -40,6 +47,10 @@ class BatchReader:
                 "candidates.features": MOST_IN_A_REQUEST["features"],
             },
             most_others=_MOST_OTHER_FIELDS,
+            most_bytes={
+                **ANY_TEXT,
+                **{f"candidates.{path}": most for path, most in ANY_TEXT.items()},
+            },
         )
 
     def open(self, received: bytes) -> Parted[pb.ScoreBatchRequest]:

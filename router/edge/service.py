@@ -16,6 +16,7 @@ from router.edge.entry import guarded_handlers
 from router.edge.explain import explain
 from router.edge.outcomes import OutcomeRecorder, rows_of_outcomes
 from router.edge.request_values import (
+    ANY_TEXT,
     MOST_IN_A_REQUEST,
     check_sizes,
     scalars,
@@ -35,11 +36,17 @@ from understudy.scoring.v1 import scoring_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 _MOST_FIELDS_OF_A_ROW = 8_192
-_SCORE_FORM = RequestForm(pb.ScoreRequest, MOST_IN_A_REQUEST, most_fields=_MOST_FIELDS_OF_A_ROW)
+_SCORE_FORM = RequestForm(
+    pb.ScoreRequest,
+    MOST_IN_A_REQUEST,
+    most_fields=_MOST_FIELDS_OF_A_ROW,
+    most_bytes=ANY_TEXT,
+)
 _STREAM_FORM = RequestForm(
     pb.ScoreStreamRequest,
     {f"request.{path}": most for path, most in MOST_IN_A_REQUEST.items()},
     most_fields=_MOST_FIELDS_OF_A_ROW,
+    most_bytes={f"request.{path}": most for path, most in ANY_TEXT.items()},
 )
 
 

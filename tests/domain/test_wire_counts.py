@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.domain.errors import InvalidInputError
-from understudy.domain.wire_counts import UNREADABLE, TooMany, WireBounds, first_excess
+from understudy.domain.wire_counts import UNREADABLE, TooLong, TooMany, WireBounds, first_excess
 from understudy.oip import inference_pb2 as oip
-from understudy.runtime.parsing import UNCOUNTED_BYTES, RequestForm
+from understudy.registry.v1 import registry_pb2
+from understudy.runtime.parsing import MOST_TEXT_BYTES, UNCOUNTED_BYTES, RequestForm
+from understudy.runtime.protobuf_bytes import length_delimited
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 MANY = 1 << 30
@@ -153,3 +155,53 @@ def test_two_million_empty_entries_are_refused_by_name_before_they_are_parsed() 
 def test_a_bound_on_a_field_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="read \\['outcomes'\\]"):
         RequestForm(pb.ScoreRequest, {"outcomes": 64})
+
+
+@pytest.mark.parametrize("path", ["model", "outputs", "entities.key", "features.value.text"])
+def test_a_text_is_refused_by_its_size_at_every_depth_before_it_is_parsed(path: str) -> None:
+    too_long, is_no_text = (
+        MOST_TEXT_BYTES + 1,
+        b"\xff",
+    )  # parsing would refuse it for another reason
+    received = wrapped(path, is_no_text * too_long)
+    most = RequestForm(pb.ScoreRequest).bounds
+
+    assert first_excess(received, most) == TooLong(path, too_long, MOST_TEXT_BYTES)
+    assert first_excess(wrapped(path, b"x" * MOST_TEXT_BYTES), most) is None
+
+
+def test_a_refused_text_is_named_with_its_size_and_is_not_shown() -> None:
+    form = RequestForm(registry_pb2.ChangeDeploymentRequest)
+    request = registry_pb2.ChangeDeploymentRequest(reason="x" * 100_000)
+
+    with pytest.raises(InvalidInputError) as refused:
+        form.read(request.SerializeToString())
+
+    assert str(refused.value) == "reason: read 100000 bytes; accepted: at most 65536"
+
+
+def test_a_text_may_have_a_bound_of_its_own() -> None:
+    request = pb.ScoreRequest(features={"note": pb.FeatureValue(text="x" * 100_000)})
+    received = request.SerializeToString()
+
+    form = RequestForm(pb.ScoreRequest, most_bytes={"features.value.text": 100_000})
+
+    assert form.read(received) == request
+
+
+def test_a_bound_on_a_text_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="read \\['decision_threshold'\\]"):
+        RequestForm(pb.ScoreRequest, most_bytes={"decision_threshold": 64})
+
+
+def wrapped(path: str, text: bytes) -> bytes:
+    """Return a ScoreRequest with these bytes as the text at `path`."""
+    kinds: list[int] = []
+    kind: Any = pb.ScoreRequest.DESCRIPTOR
+    for name in path.split("."):
+        field = kind.fields_by_name[name]
+        kinds.append(field.number)
+        kind = field.message_type
+    for number in reversed(kinds):
+        text = length_delimited(number, len(text)) + text
+    return text

@@ -85,7 +85,7 @@ def test_a_search_for_faults_in_rules_ends_at_the_20th() -> None:
     [
         (pb.Registration(files=[pb.ArtifactFile(path="../x")] * 9_000), "registration.files"),
         (pb.Registration(files=[pb.ArtifactFile(path="x")] * 65), "files"),
-        (pb.Registration(provenance_json="[" * ((1 << 20) + 1)), "provenance_json"),
+        (pb.Registration(provenance_json="[" * ((1 << 20) + 1)), "registration.provenance_json"),
         (pb.Registration(provenance_json="[" + "1," * 25_001), "provenance_json"),
         (
             pb.Registration(feature_views=[pb.FeatureViewDefinition(digest="d" * 64)] * 257),

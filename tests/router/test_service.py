@@ -270,7 +270,7 @@ async def test_outcomes_are_accepted_by_model(served: Served) -> None:
         ),
         (request(outputs=["score"] * 1_000), "INVALID_ARGUMENT", "1000 entries"),
         (request(features={"x": pb.FeatureValue(text="y" * 100_000)}), "INVALID_ARGUMENT", "x"),
-        (pb.ScoreRequest(model="m" * 100_000), "NOT_FOUND", "mmm"),
+        (pb.ScoreRequest(model="m" * 60_000), "NOT_FOUND", "mmm"),
     ],
 )
 async def test_bad_input_is_refused_by_name(

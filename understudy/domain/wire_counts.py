@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 VARINT, EIGHT_BYTES, LENGTH_DELIMITED, FOUR_BYTES = 0, 1, 2, 5  # wire types
+ANY_SIZE = UNCOUNTED = 1 << 62  # above the size of any message
 _CONTINUES = 0x80  # the bit of a varint's byte that another follows
 _MOST_VARINT_BYTES = 10
 _CONTINUING = bytes(range(_CONTINUES, 256))
@@ -17,11 +18,13 @@ _CONTINUING = bytes(range(_CONTINUES, 256))
 
 @dataclass(frozen=True, slots=True)
 class CountedField:
-    """A repeated or map field, or a message that contains such fields."""
+    """A repeated or map field, a text, or a message that contains such fields."""
 
     at: int  # index into the bounds
-    inner: "CountedFields | None" = None
+    inner: "CountedFields | None" = None  # of a message whose fields are counted
     packed_bytes: int = 0  # of an entry in a packed run; 1 for varints, 0 if it is never packed
+    most_bytes: int = ANY_SIZE  # of a text; above these a message of texts is read as `inner` is
+    texts: "CountedFields | None" = None  # of such a message
 
 
 CountedFields = Mapping[int, CountedField]  # by tag: number and wire type
@@ -32,7 +35,7 @@ class WireBounds:
     """The largest number of entries of each path in one message, over all its parents."""
 
     paths: tuple[str, ...]  # e.g. "candidates.features"
-    most: tuple[int, ...]  # of each path
+    most: tuple[int, ...]  # of each path; UNCOUNTED for one text, which has a largest size only
     fields: CountedFields
     most_fields: int  # of any kind, at the levels that are read
 
@@ -44,6 +47,15 @@ class TooMany:
 
 
 @dataclass(frozen=True, slots=True)
+class TooLong:
+    """A text of more bytes than it may have: parsing would copy it twice."""
+
+    path: str
+    read_bytes: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """The bytes are no message."""
 
@@ -51,7 +63,7 @@ class Unreadable:
 UNREADABLE: Final = Unreadable()
 
 
-def first_excess(received: bytes, bounds: WireBounds) -> TooMany | Unreadable | None:
+def first_excess(received: bytes, bounds: WireBounds) -> TooMany | TooLong | Unreadable | None:
     """Return the first bound that `received` exceeds, or None.
 
     A message that protobuf can parse is never unreadable, unless it contains groups, which no
@@ -63,9 +75,9 @@ def first_excess(received: bytes, bounds: WireBounds) -> TooMany | Unreadable | 
         return UNREADABLE
 
 
-def _excess(  # noqa: C901 - one loop: calls would cost more than the rest of it
+def _excess(  # noqa: C901, PLR0912 - one loop: calls would cost more than the rest of it
     received: bytes, bounds: WireBounds
-) -> TooMany | None:
+) -> TooMany | TooLong | None:
     left = list(bounds.most)  # counted down: each bound is then a comparison with 0
     at, end, fields = 0, len(received), bounds.fields
     outer: list[tuple[int, CountedFields]] = []  # the messages around this one
@@ -87,9 +99,14 @@ def _excess(  # noqa: C901 - one loop: calls would cost more than the rest of it
             begin, at = at, at + size
             if field is not None:
                 left[field.at] -= _entries(received, begin, at, field) if field.packed_bytes else 1
-                if field.inner is not None and begin < at <= end:
+                inner = field.inner
+                if size > field.most_bytes:
+                    if field.texts is None:
+                        return TooLong(bounds.paths[field.at], size, field.most_bytes)
+                    inner = field.texts
+                if inner is not None and begin < at <= end:
                     outer.append((end, fields))
-                    at, end, fields = begin, at, field.inner
+                    at, end, fields = begin, at, inner
         else:
             at = _after_number(received, at, tag & 7)
             if field is not None:

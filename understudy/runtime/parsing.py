@@ -4,7 +4,7 @@ It would parse millions of values before any is refused, and answer bytes that a
 UNKNOWN and the text of a Python exception.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, assert_never
@@ -14,12 +14,15 @@ from google.protobuf.message import DecodeError, Message
 
 from understudy.domain.errors import Fault, InvalidInputError
 from understudy.domain.wire_counts import (
+    ANY_SIZE,
     EIGHT_BYTES,
     FOUR_BYTES,
     LENGTH_DELIMITED,
+    UNCOUNTED,
     VARINT,
     CountedField,
     CountedFields,
+    TooLong,
     TooMany,
     Unreadable,
     WireBounds,
@@ -30,6 +33,7 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 MOST_ENTRIES = 10_000  # of a repeated or map field without a bound of its own
 MOST_FIELDS = 20_000  # of all kinds
+MOST_TEXT_BYTES = 64 * 1024  # of a text without a bound of its own
 # A message of this size has at most half as many values: parsing it is cheaper than counting them.
 UNCOUNTED_BYTES = 16 * 1024
 _NO_BOUNDS: Mapping[str, int] = MappingProxyType({})
@@ -41,15 +45,10 @@ _WIRE_TYPE_AND_BYTES = {  # of the numbers, which may be packed
     FieldDescriptor.TYPE_FIXED32: (FOUR_BYTES, 4),
     FieldDescriptor.TYPE_SFIXED32: (FOUR_BYTES, 4),
 }
-_NEVER_PACKED = (
-    FieldDescriptor.TYPE_STRING,
-    FieldDescriptor.TYPE_BYTES,
-    FieldDescriptor.TYPE_MESSAGE,
-)
 
 
 class RequestForm(Generic[MessageT]):
-    """A kind of request, with the largest number of entries of its repeated and map fields."""
+    """A kind of request, with the most entries of its lists and maps, and bytes of its texts."""
 
     def __init__(
         self,
@@ -58,6 +57,7 @@ class RequestForm(Generic[MessageT]):
         *,
         most_fields: int = MOST_FIELDS,
         uncounted_bytes: int = UNCOUNTED_BYTES,
+        most_bytes: Mapping[str, int] = _NO_BOUNDS,
     ) -> None:
         """Prepare to count.
 
@@ -67,13 +67,15 @@ class RequestForm(Generic[MessageT]):
             most_fields: of all kinds.
             uncounted_bytes: size up to which a message is parsed at once; its reader checks the
                 numbers of entries then.
+            most_bytes: of texts, by path; other texts have `MOST_TEXT_BYTES`.
 
         Raises:
-            ValueError: a path is not a repeated or map field of `kind`, or `kind` contains itself.
+            ValueError: a path is not a repeated or map field of `kind`, or not a text, or `kind`
+                contains itself.
         """
         self.kind = kind
         self._uncounted_bytes = uncounted_bytes
-        self.bounds = _bounds(kind.DESCRIPTOR, most_entries, most_fields)
+        self.bounds = _Counting(most_entries, most_bytes).bounds(kind.DESCRIPTOR, most_fields)
 
     def read(self, received: bytes) -> MessageT:
         """Return the message.
@@ -110,7 +112,7 @@ def parsed(kind: type[MessageT], received: bytes) -> MessageT:
 
 
 def refusal_of(
-    kind: type[Message], received: bytes, found: TooMany | Unreadable
+    kind: type[Message], received: bytes, found: TooMany | TooLong | Unreadable
 ) -> InvalidInputError:
     """Return the error for bytes in which counting `found` the reason to refuse them."""
     match found:
@@ -118,6 +120,8 @@ def refusal_of(
             field = path or f"{kind.DESCRIPTOR.name}: all fields"
             accepted = f"at most {most} in one message"
             return InvalidInputError([Fault(field, f"more than {most}", accepted)])
+        case TooLong(path=path, read_bytes=read_bytes, most_bytes=most_bytes):
+            return InvalidInputError([Fault(path, f"{read_bytes} bytes", f"at most {most_bytes}")])
         case Unreadable():
             return unreadable(kind, received)
         case _:
@@ -138,54 +142,72 @@ def _form_of(kind: Any) -> RequestForm[Any]:
     return RequestForm(kind)
 
 
-def _bounds(kind: Any, most_entries: Mapping[str, int], most_fields: int) -> WireBounds:
-    paths: dict[str, int] = {}
-    fields = _counted(kind, "", paths, within=())
-    strange = sorted(set(most_entries) - set(paths))
-    if strange:
-        raise ValueError(f"paths: read {strange}; accepted: {sorted(paths)} of {kind.name}")
-    return WireBounds(
-        paths=tuple(paths),
-        most=tuple(most_entries.get(path, MOST_ENTRIES) for path in paths),
-        fields=fields,
-        most_fields=most_fields,
-    )
+class _Counting:
+    """Collects the paths of a kind of request, and the bounds of each."""
 
+    def __init__(self, most_entries: Mapping[str, int], most_bytes: Mapping[str, int]) -> None:
+        self._most_entries = most_entries
+        self._most_bytes = most_bytes
+        self._most: dict[str, int] = {}  # entries by path
+        self._lists: set[str] = set()
+        self._texts: set[str] = set()
 
-def _counted(
-    kind: Any, prefix: str, paths: dict[str, int], *, within: tuple[str, ...]
-) -> CountedFields:
-    """Return the fields of `kind` that are counted, and add their paths."""
-    if kind.full_name in within:
-        raise ValueError(f"{kind.full_name} contains itself: its values cannot be counted by path")
-    counted: dict[int, CountedField] = {}
-    for field in kind.fields:
-        path = f"{prefix}{field.name}"
-        inner: CountedFields = {}
-        if field.message_type is not None:
-            before = len(paths)
-            paths[path] = before
-            within_this = (*within, kind.full_name)
-            inner = _counted(field.message_type, f"{path}.", paths, within=within_this)
-            if not inner and not field.is_repeated:
-                del paths[path]
-                continue
-        elif field.is_repeated:
-            paths[path] = len(paths)
-        else:
-            continue
-        counted.update(_by_tag(field, paths[path], inner or None))
-    return counted
+    def bounds(self, kind: Any, most_fields: int) -> WireBounds:
+        fields = self._fields_of(kind, "", within=())
+        for named, known in ((self._most_entries, self._lists), (self._most_bytes, self._texts)):
+            if strange := sorted(set(named) - known):
+                raise ValueError(f"paths: read {strange}; accepted: {sorted(known)} of {kind.name}")
+        return WireBounds(tuple(self._most), tuple(self._most.values()), fields, most_fields)
 
+    def _fields_of(self, kind: Any, prefix: str, *, within: tuple[str, ...]) -> CountedFields:
+        """Return the fields of `kind` that are looked at, and remember their paths."""
+        if kind.full_name in within:
+            raise ValueError(
+                f"{kind.full_name} contains itself: its values cannot be counted by path"
+            )
+        fields: dict[int, CountedField] = {}
+        for field in kind.fields:
+            path, at = f"{prefix}{field.name}", len(self._most)
+            self._most[path] = UNCOUNTED
+            if field.is_repeated:
+                self._most[path] = self._most_entries.get(path, MOST_ENTRIES)
+                self._lists.add(path)
+            if field.message_type is not None:
+                within_this = (*within, kind.full_name)
+                counted = self._message(field, path, at, within=within_this)
+            else:
+                counted = self._value(field, path, at)
+            if counted:
+                fields.update(counted)
+            else:
+                del self._most[path]
+        return fields
 
-def _by_tag(
-    field: FieldDescriptor, at: int, inner: CountedFields | None
-) -> Iterator[tuple[int, CountedField]]:
-    """Yield the field under each tag with which it may be written."""
-    number = field.number << 3
-    if field.type in _NEVER_PACKED:
-        yield number | LENGTH_DELIMITED, CountedField(at, inner)
-        return
-    wire_type, packed_bytes = _WIRE_TYPE_AND_BYTES.get(field.type, (VARINT, 1))
-    yield number | wire_type, CountedField(at)
-    yield number | LENGTH_DELIMITED, CountedField(at, packed_bytes=packed_bytes)
+    def _message(
+        self, field: FieldDescriptor, path: str, at: int, *, within: tuple[str, ...]
+    ) -> CountedFields:
+        lists = len(self._lists)
+        inner = self._fields_of(field.message_type, f"{path}.", within=within)
+        if not inner and not field.is_repeated:
+            return {}
+        tag = field.number << 3 | LENGTH_DELIMITED
+        if len(self._lists) > lists:
+            return {tag: CountedField(at, inner)}
+        most_bytes = MOST_TEXT_BYTES if inner else ANY_SIZE
+        return {tag: CountedField(at, most_bytes=most_bytes, texts=inner)}
+
+    def _value(self, field: FieldDescriptor, path: str, at: int) -> CountedFields:
+        number = field.number << 3
+        if field.type == FieldDescriptor.TYPE_STRING:
+            self._texts.add(path)
+            most_bytes = self._most_bytes.get(path, MOST_TEXT_BYTES)
+            return {number | LENGTH_DELIMITED: CountedField(at, most_bytes=most_bytes)}
+        if not field.is_repeated:
+            return {}
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            return {number | LENGTH_DELIMITED: CountedField(at)}
+        wire_type, packed_bytes = _WIRE_TYPE_AND_BYTES.get(field.type, (VARINT, 1))
+        return {
+            number | wire_type: CountedField(at),
+            number | LENGTH_DELIMITED: CountedField(at, packed_bytes=packed_bytes),
+        }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -42,14 +43,24 @@ class PartedForm(Generic[MessageT]):
         *,
         most_in_part: Mapping[str, int],
         most_others: int,
+        most_bytes: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """`most_in_part`: entries by path, of all other fields together and of each single entry."""
+        """Prepare to count.
+
+        Args:
+            kind: of the message.
+            field: the large one.
+            most_entries: of it.
+            most_in_part: entries by path, of all other fields together and of each single entry.
+            most_others: number of other fields.
+            most_bytes: of texts by path, as in `RequestForm`.
+        """
         self._kind = kind
         number = kind.DESCRIPTOR.fields_by_name[field].number
         self._field = CountedList(field, number, most_entries)
         self._most_others = most_others
         bounds = {**most_in_part, field: most_entries}
-        self._form = RequestForm(kind, bounds, most_fields=most_others)
+        self._form = RequestForm(kind, bounds, most_fields=most_others, most_bytes=most_bytes)
 
     def first(self, received: bytes) -> MessageT | None:
         """Return the first fields of a large request, to refuse it at the cost of a small one.
