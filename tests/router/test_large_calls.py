@@ -120,6 +120,44 @@ async def test_faulty_candidates_after_a_sound_one_are_answered_with_their_fault
     assert sorted(call.candidates.refused) == list(range(1, 31))
 
 
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["u", "v"],
+        ["u" * 127, "v"],
+        ["u" * 128, "v"],
+        ["u" * 256, "v"],
+        ["\u00fc" * 64, "v"],
+        ["", "v"],
+    ],
+)
+async def test_one_feature_is_read_beside_ids_of_any_length(ids: list[str]) -> None:
+    candidates = [pb.Candidate(id=each) for each in ids]
+    candidates[-1].features["amount"].number = 1.0
+    part = pb.ScoreBatchRequest(candidates=candidates)
+    asked = pb.ScoreBatchRequest(model=MODEL, candidate_entity="user")
+    async with open_world() as world:
+        await two_arms(world)
+
+        call = await batches(world).admit(Parted(asked, len(ids), iter((part,))), arrival(world))
+
+    assert call.candidates is not None
+    assert call.candidates.features is not None
+    assert call.candidates.features[-1] == {"amount": 1.0}
+
+
+async def test_a_feature_without_a_value_is_refused_beside_empty_ids() -> None:
+    candidates = [*[pb.Candidate()] * 3, pb.Candidate(id="v")]  # 6 bytes less, and 6 more
+    candidates[-1].features[""].SetInParent()
+    part = pb.ScoreBatchRequest(candidates=candidates)
+    asked = pb.ScoreBatchRequest(model=MODEL, candidate_entity="user")
+    async with open_world() as world:
+        await two_arms(world)
+
+        with pytest.raises(InvalidInputError, match="no value"):
+            await batches(world).admit(Parted(asked, 4, iter((part,))), arrival(world))
+
+
 async def test_reading_ends_at_the_first_feature_too_many() -> None:
     parts = Parts(*[SOUND] * 100)
     async with open_world() as world:
