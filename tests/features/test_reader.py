@@ -44,6 +44,20 @@ def test_records_arrive_as_they_were_sent(records: list[list[bytes | None]]) -> 
     assert unpacked_records(body, [len(read) for read in records]) == records
 
 
+@given(st.integers(1, 9), st.integers(0, 200), st.integers(0, 200), st.binary(max_size=9))
+def test_many_records_of_one_size_arrive_as_they_were_sent(
+    size: int, first: int, second: int, surplus: bytes
+) -> None:
+    records = [bytes([at % 3] * size) for at in range(first + second)]
+    sent = [records[:first], records[first:]]
+    body = packed_records(sent)
+
+    assert unpacked_records(body, [first, second]) == sent
+    if surplus:
+        with pytest.raises(ValueError, match=r"in place of|multiple"):
+            unpacked_records(body + surplus, [first, second])
+
+
 @given(RECORDS, st.binary(min_size=1, max_size=9))
 def test_an_answer_of_another_length_is_refused(
     records: list[list[bytes | None]], surplus: bytes
