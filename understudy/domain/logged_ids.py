@@ -84,9 +84,13 @@ class LoggedIds:
     def hashed(self, ids: Sequence[str]) -> list[str]:
         """Return the digests of texts, under the key if there is one, in their order."""
         keyed = blake2b(digest_size=_DIGEST_BYTES, key=self.key)
+        digests: dict[str, str] = {}
         # Candidates of one request share their unit key: hash each distinct id once.
-        digests = {each: _continued(keyed, each) for each in set(ids)}
-        return [digests[each] for each in ids]
+        for each in set(ids):
+            digest = keyed.copy()  # the key is hashed once and not for each id
+            digest.update(each.encode())
+            digests[each] = digest.hexdigest()
+        return list(map(digests.__getitem__, ids))
 
 
 def buckets_of(written: Sequence[str], form: IdForm) -> bytes:
@@ -97,9 +101,3 @@ def buckets_of(written: Sequence[str], form: IdForm) -> bytes:
     if form is IdForm.PLAIN:
         return b"".join([blake2b(unit.encode(), digest_size=1).digest() for unit in written])
     return bytes.fromhex("".join([unit[:2] for unit in written]))
-
-
-def _continued(keyed: blake2b, text: str) -> str:
-    digest = keyed.copy()  # the key is hashed once and not for each id
-    digest.update(text.encode())
-    return digest.hexdigest()

@@ -4,7 +4,7 @@ Everything here runs in the log's thread while the event loop wants the interpre
 call handles a slice of rows that is small enough to be quick.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain, groupby
@@ -26,7 +26,6 @@ from understudy.logs.arrays import (
 )
 from understudy.logs.batches import (
     NO_DECISION,
-    ArmShare,
     LogBatch,
     OutcomeBatchLog,
     ScoreBatchLog,
@@ -179,9 +178,7 @@ def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: Log
     decisions = np.concatenate([batch.decisions for batch in batches])
     return {
         **_row_columns(batches, rows, ids),
-        "assigned_version": pa.array(_of_seats(batches, lambda arm: arm.version), pa.int32()),
-        "assigned_arm": texts(_of_seats(batches, lambda arm: str(arm.arm)).tolist()),
-        "assigned_bp": pa.array(_of_seats(batches, lambda arm: arm.weight_bp), pa.int32()),
+        **_assigned_columns(batches),
         "threshold": _thresholds(batches),
         "decision": pa.array(decisions == 1, mask=decisions == NO_DECISION),
         "outputs": output_lists(batches, rows, schema.field("outputs").type),
@@ -197,14 +194,21 @@ def _score_columns(batches: Sequence[ScoreBatchLog], schema: pa.Schema, ids: Log
     }
 
 
-def _of_seats(batches: Sequence[ScoreBatchLog], fact: Callable[[ArmShare], object]) -> Any:
-    """Return a fact of the arm to which each row is assigned."""
-    parts = []
+def _assigned_columns(batches: Sequence[ScoreBatchLog]) -> Columns:
+    """Return the facts of the arm to which each row is assigned."""
+    arms: list[str] = []
+    versions, weights_bp = [], []
     for split, of_split in groupby(batches, key=lambda batch: batch.split):
-        facts = np.array([fact(arm) for arm in split])
-        seats = chain.from_iterable(batch.seats for batch in of_split)
-        parts.append(facts[np.fromiter(seats, np.intp)])
-    return np.concatenate(parts)
+        seats = np.fromiter(chain.from_iterable(batch.seats for batch in of_split), np.intp)
+        # As objects: an array of texts would make a new one for each row.
+        arms += np.array([str(arm.arm) for arm in split], object)[seats].tolist()
+        versions.append(np.array([arm.version for arm in split], np.int32)[seats])
+        weights_bp.append(np.array([arm.weight_bp for arm in split], np.int32)[seats])
+    return {
+        "assigned_version": pa.array(np.concatenate(versions)),
+        "assigned_arm": texts(arms),
+        "assigned_bp": pa.array(np.concatenate(weights_bp)),
+    }
 
 
 def _microseconds(columns: Sequence[Sequence[float]]) -> Any:
@@ -252,8 +256,11 @@ def _candidate_ids(
 def _written_candidates(given: Sequence[str] | None, ids: LoggedIds) -> Sequence[str] | None:
     if given is None:
         return None
+    written = ids.written(given)
+    if all(given):
+        return written
     # Rows of single calls share the batch, and their candidate id is "".
-    return [digest if each else "" for each, digest in zip(given, ids.written(given), strict=True)]
+    return [digest if each else "" for each, digest in zip(given, written, strict=True)]
 
 
 def _levels(batches: Sequence[ScoreBatchLog | ShadowBatchLog]) -> Any:

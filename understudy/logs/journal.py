@@ -56,7 +56,8 @@ class Journal:
     def append(self, batch: pa.RecordBatch) -> None:
         self._stream.write_batch(batch)
         self.rows += batch.num_rows
-        self.size_bytes += batch.nbytes
+        # The sum over the buffers of a batch would take a sixth of the time of writing them.
+        self.size_bytes = self._sink.tell()
 
     def close(self) -> None:
         """Close the file. A missing end mark is no fault: a journal is complete without one."""

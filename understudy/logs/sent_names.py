@@ -23,13 +23,18 @@ def written_names(columns: Sequence[Sequence[SentNames] | None], rows: NDArray[n
     for column, count in zip(columns, rows.tolist(), strict=True):
         if column is None:
             written += [None] * count
-            continue
-        for names in column:
-            text = texts.get(names)
-            if text is None:
-                text = texts[names] = _SEPARATOR.join(sorted({*names}))
-            written.append(text)
+        elif count and column.count(column[0]) == count:  # as those of the candidates of a call
+            written += [_text_of(column[0], texts)] * count
+        else:
+            written += [_text_of(names, texts) for names in column]
     return pa.array(written, pa.string())
+
+
+def _text_of(names: SentNames, texts: dict[SentNames, str]) -> str:
+    text = texts.get(names)
+    if text is None:
+        text = texts[names] = _SEPARATOR.join(sorted({*names}))
+    return text
 
 
 def names_in(text: str) -> frozenset[str]:
