@@ -36,6 +36,7 @@ from understudy.runtime.parsing import RequestForm
 _MOST_VIEWS = 256
 _LONGEST_DOCUMENT_BYTES = 1 << 20  # of a record, or a view of 4,096 features
 _MOST_VALUES = 25_000  # of a record; those of 4,096 features have room
+_MOST_OBJECTS = 8_192  # of a record: twice as many; an empty one may have a fault for each field
 
 UploadPart = pb.RegisterVersionRequest | pb.CheckVersionRequest
 
@@ -226,6 +227,8 @@ def _record_faults(text: str) -> Iterator[Fault]:
     """Yield the faults of a record that would be too much to read; each value but one has a comma."""
     if (values := text.count(",") + 1) > _MOST_VALUES:
         yield Fault("provenance_json", f"about {values} values", f"at most {_MOST_VALUES}")
+    elif (objects := text.count("{")) > _MOST_OBJECTS:
+        yield Fault("provenance_json", f"about {objects} objects", f"at most {_MOST_OBJECTS}")
 
 
 def _path_faults(message: pb.Registration) -> Iterator[Fault]:
