@@ -195,6 +195,9 @@ def _ids_of(entity: str, call: Call) -> Sequence[str | None]:
 
 def _spread_all(fetched: Fetched, plan: AssemblyPlan, calls: Sequence[Call]) -> Fetched:
     """Reverse `_distinct_ids`: one record, and one mark, per row."""
+    rows = sum([call.rows for call in calls])
+    if all(len(found) == rows for found in fetched.records):
+        return fetched  # no row shares its record, as in a ScoreBatch without a shared entity
     places = [_places(view.entity, calls) for view in plan.views]
     masks = fetched.from_memory
     return replace(

@@ -1,6 +1,7 @@
 """Fetching: one read per batch, and memory for answers that a remote store does not give."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.router.builders import bare_call
 from tests.router.fakes import FakeStore, RemoteStore
 from tests.router.samples import UTC_S, VIEW, spec
 from understudy.domain.errors import UnavailableError
+from understudy.domain.features import FeatureRef
+from understudy.domain.versions import DYNAMIC, TensorSpec
 from understudy.features.ports import ViewRead
 from understudy.features.serving.assembly import compile_plan
 from understudy.features.serving.last_known import LastKnownRecords
@@ -120,6 +123,29 @@ async def test_rows_keep_their_order_among_candidates(store: RemoteStore) -> Non
 
     assembled = PLAN.assemble(fetched.records, None, now_s=UTC_S)
     assert assembled.tensors[0][:, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+async def test_candidates_share_the_record_of_their_calls_other_entity(store: RemoteStore) -> None:
+    shops = replace(VIEW, name="shop", entity="shop")
+    store.put(shops, "s1", {"amount": 7.0, "count": 1.0})
+    store.put(shops, "s2", {"amount": 8.0, "count": 1.0})
+    inputs = (TensorSpec("x", "FP32", (DYNAMIC, 2)),)
+    names = (FeatureRef("user", 1, "amount"), FeatureRef("shop", 1, "amount"))
+    plan = compile_plan(names, (VIEW, shops), inputs)
+    calls = [
+        bare_call(
+            shop,
+            entities={"shop": shop},
+            answer_by_s=10.0,
+            candidates=Candidates("user", ids, range(len(ids)), None, {}, 0, is_sorted=False),
+        )
+        for shop, ids in (("s1", ["u2", "u3"]), ("s2", ["u4"]))
+    ]
+
+    fetched = await fetcher(store).fetch(plan, calls, answer_by_s=1.0)
+
+    assembled = plan.assemble(fetched.records, None, now_s=UTC_S)
+    assert assembled.tensors[0].tolist() == [[2.0, 7.0], [3.0, 7.0], [4.0, 8.0]]
 
 
 async def test_candidates_keep_their_marks_when_the_store_fails(store: RemoteStore) -> None:
