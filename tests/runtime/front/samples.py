@@ -40,6 +40,7 @@ class SampleService:
             "Counts": grpc.unary_unary_rpc_method_handler(self.counts),
             "HoldStream": grpc.unary_stream_rpc_method_handler(self.hold_stream),
             "Repeat": grpc.unary_stream_rpc_method_handler(self.repeat),
+            "Count": grpc.stream_unary_rpc_method_handler(self.count),
             "Join": grpc.stream_unary_rpc_method_handler(self.join),
             "Mirror": grpc.stream_stream_rpc_method_handler(self.mirror),
             "MirrorByWriting": grpc.stream_stream_rpc_method_handler(self.mirror_by_writing),
@@ -103,6 +104,12 @@ class SampleService:
     async def repeat(self, request: bytes, _context: Context) -> AsyncIterator[bytes]:
         for place in range(int(request)):
             yield str(place).encode()
+
+    async def count(self, requests: AsyncIterator[bytes], _context: Context) -> bytes:
+        read = 0
+        async for _ in requests:
+            read += 1
+        return str(read).encode()
 
     async def join(self, requests: AsyncIterator[bytes], _context: Context) -> bytes:
         return b",".join([request async for request in requests])

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -248,6 +249,22 @@ async def test_a_message_that_does_not_arrive_ends_its_call(parts: tuple[bytes, 
     assert "within 30 s" in call.grpc_status[1]
     assert 30 <= asyncio.get_running_loop().time() <= 32
     await server.stop(None)
+
+
+@pytest.mark.virtual_time
+async def test_compressed_messages_are_unpacked_one_at_a_time() -> None:
+    """They arrive in one part of the body, whose size alone is bounded."""
+    server, _ = sample_server()
+    bomb = compressed(gzip.compress(bytes(MOST_BYTES)))
+    call = Exchange(f"/{SERVICE}/Count", {**GRPC, "grpc-encoding": "gzip"}).give(bomb * 200)
+    tracemalloc.start()
+
+    await call.answered_by(server)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert call.body == frame(b"200")
+    assert peak_bytes < 20 * MOST_BYTES
 
 
 @pytest.mark.virtual_time

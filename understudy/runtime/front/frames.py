@@ -36,10 +36,17 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A compressed message. It is unpacked when it is its turn: a thousandth of its size may hold it."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """The whole messages at the front of what was received, and the rest."""
 
-    messages: tuple[bytes, ...]
+    messages: tuple[bytes | Packed, ...]
     rest: bytes
     needed_bytes: (
         int  # length of the rest at which its first frame, or that frame's header, is whole
@@ -66,15 +73,14 @@ def only_message(body: bytes) -> bytes | None:
     return None
 
 
-def split_frames(received: bytes, encoding: bytes, *, most_bytes: int) -> Split | Refusal:
+def split_frames(received: bytes, *, most_bytes: int) -> Split | Refusal:
     """Return the messages in `received`, which starts at the header of a frame.
 
     Args:
         received: bytes of a body.
-        encoding: the call's `grpc-encoding`.
         most_bytes: of a message, compressed or not.
     """
-    messages: list[bytes] = []
+    messages: list[bytes | Packed] = []
     at = 0
     while len(received) - at >= HEADER_BYTES:
         flag, size = received[at], int.from_bytes(received[at + 1 : at + HEADER_BYTES])
@@ -83,12 +89,21 @@ def split_frames(received: bytes, encoding: bytes, *, most_bytes: int) -> Split 
         end = at + HEADER_BYTES + size
         if len(received) < end and flag <= _COMPRESSED:
             return Split(tuple(messages), received[at:], HEADER_BYTES + size)
-        message = _message(flag, received[at + HEADER_BYTES : end], encoding, most_bytes)
-        if isinstance(message, Refusal):
-            return message
-        messages.append(message)
+        if flag > _COMPRESSED:
+            why = f"flag of a frame: read {flag}; accepted: 0, or 1 for compressed"
+            return Refusal(grpc.StatusCode.INTERNAL, why)
+        content = received[at + HEADER_BYTES : end]
+        messages.append(Packed(content) if flag else content)
         at = end
     return Split(tuple(messages), received[at:], HEADER_BYTES)
+
+
+def unpacked(message: Packed, encoding: bytes, *, most_bytes: int) -> bytes | Refusal:
+    """Return a compressed message as its sender had it; `encoding` is the call's `grpc-encoding`."""
+    if encoding not in _GZIP_OR_ZLIB:
+        why = "a frame is marked as compressed, and grpc-encoding names no compression"
+        return Refusal(grpc.StatusCode.INTERNAL, why)
+    return _inflated(message.content, encoding, most_bytes)
 
 
 def refusal_of_rest(rest: bytes) -> Refusal | None:
@@ -151,18 +166,6 @@ def decoded_metadata(name: bytes, value: bytes) -> tuple[str, str | bytes] | Non
         return key, base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
     except (UnicodeDecodeError, binascii.Error):
         return None
-
-
-def _message(flag: int, content: bytes, encoding: bytes, most_bytes: int) -> bytes | Refusal:
-    if not flag:
-        return content
-    if flag != _COMPRESSED:
-        why = f"flag of a frame: read {flag}; accepted: 0, or 1 for compressed"
-        return Refusal(grpc.StatusCode.INTERNAL, why)
-    if encoding not in _GZIP_OR_ZLIB:
-        why = "a frame is marked as compressed, and grpc-encoding names no compression"
-        return Refusal(grpc.StatusCode.INTERNAL, why)
-    return _inflated(content, encoding, most_bytes)
 
 
 def _inflated(content: bytes, encoding: bytes, most_bytes: int) -> bytes | Refusal:

@@ -12,12 +12,14 @@ from understudy.runtime.front.context import AsgiContext, CallEnd
 from understudy.runtime.front.frames import (
     HEADER_BYTES,
     IDENTITY,
+    Packed,
     Refusal,
     is_known_encoding,
     only_message,
     refusal_of_rest,
     split_frames,
     timeout_s,
+    unpacked,
 )
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -94,7 +96,7 @@ class RequestReader:
         self._context = context
         self._encoding = encoding
         self._most_bytes = most_bytes
-        self._messages: deque[bytes] = deque()
+        self._messages: deque[bytes | Packed] = deque()
         self._chunks: list[bytes] = []
         self._chunk_bytes = 0
         self._needed_bytes = HEADER_BYTES
@@ -121,7 +123,7 @@ class RequestReader:
             count = "none" if not self._messages else "more than one"
             why = f"messages of the request: read {count}; accepted: one"
             await self._context.abort(grpc.StatusCode.UNIMPLEMENTED, why)
-        return self._messages.popleft()
+        return await self._next()
 
     def __aiter__(self) -> "RequestReader":
         return self
@@ -131,7 +133,17 @@ class RequestReader:
             if self.has_ended:
                 raise StopAsyncIteration
             await self._take(await self.receive())
-        return self._messages.popleft()
+        return await self._next()
+
+    async def _next(self) -> bytes:
+        """Return the next message that has arrived."""
+        message = self._messages.popleft()
+        if not isinstance(message, Packed):
+            return message
+        content = unpacked(message, self._encoding, most_bytes=self._most_bytes)
+        if isinstance(content, Refusal):
+            await self._context.abort(content.code, content.why)
+        return content
 
     async def _take(self, event: dict[str, Any]) -> None:
         if event["type"] != _BODY:
@@ -150,7 +162,7 @@ class RequestReader:
 
     async def _split(self) -> None:
         received = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        split = split_frames(received, self._encoding, most_bytes=self._most_bytes)
+        split = split_frames(received, most_bytes=self._most_bytes)
         if isinstance(split, Refusal):
             self._chunks.clear()
             await self._context.abort(split.code, split.why)
