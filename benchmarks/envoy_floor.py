@@ -18,6 +18,7 @@ from understudy.runtime.serving import add_health
 from understudy.scoring.v1 import scoring_pb2
 
 _MOST_BYTES = 4 << 20
+_MOST_DUE_CALLS = 1 << 16  # no limit
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
 
 async def _main(embedding: Embedding, open_server: OpenServer) -> int:
     prepared = Path(embedding.arguments["response"]).read_bytes()  # noqa: ASYNC240 - once, at the start
-    server = open_server(_MOST_BYTES)
+    server = open_server(_MOST_BYTES, _MOST_DUE_CALLS)
     server.add_generic_rpc_handlers((no_op(scoring_pb2.ScoreResponse.FromString(prepared)),))
     health = add_health(server)
     stop = stop_on_blocked_signals(longest_s=10.0)

@@ -93,7 +93,7 @@ class _Target:
 @asynccontextmanager
 async def open_targets(folder: Path) -> AsyncIterator[tuple[_Target, _Target]]:
     """Serve a no-op and the router's Score by the same server."""
-    server = AsgiServer(most_message_bytes=1 << 22)
+    server = AsgiServer(most_message_bytes=1 << 22, most_due_calls=1 << 20)
     async with open_service(folder) as service:
         server.add_generic_rpc_handlers((service.handlers(), _noop_handler()))
         request = pb.ScoreRequest(model=MODEL, entities={ENTITY: "u7"}).SerializeToString()

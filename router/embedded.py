@@ -25,6 +25,7 @@ from understudy.runtime.front.envoy_worker import become_envoy
 from understudy.runtime.health import MOST_WATCHES
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.lifecycle import stop_on_blocked_signals
+from understudy.runtime.serving import MOST_REFLECTIONS
 from understudy.runtime.settings import load_settings
 from understudy.runtime.supervision.outliving import unbind_from_parent
 
@@ -34,7 +35,6 @@ _STREAMS = (
     f"/{HEALTH}/Watch",
     f"/{reflection.SERVICE_NAME}/ServerReflectionInfo",
 )
-_MOST_REFLECTIONS = 16
 _log = structlog.get_logger()
 
 
@@ -56,7 +56,10 @@ def become_envoy_worker(settings: RouterSettings, worker: int) -> NoReturn:
         module_file=files.module,
         stream_paths=_STREAMS,
         most_calls=settings.most_open_calls,
-        most_streams=settings.most_streams + MOST_WATCHES + _MOST_REFLECTIONS,
+        most_streams=settings.most_streams
+        + MOST_WATCHES
+        + MOST_REFLECTIONS
+        + settings.most_due_calls,
         most_connections=settings.most_connections,
         most_calls_per_connection=settings.most_calls_per_connection,
         max_connection_age_s=settings.max_connection_age_s,
@@ -120,7 +123,9 @@ async def _main(embedding: Embedding, open_server: OpenServer) -> int:
             settings,
             worker,
             stop,
-            lambda _: nullcontext(open_server(settings.largest_request_bytes)),
+            lambda _: nullcontext(
+                open_server(settings.largest_request_bytes, settings.most_due_calls)
+            ),
         )
 
 

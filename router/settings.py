@@ -22,6 +22,7 @@ _CLOSING_SHARE = 0.8  # of the time after the drain
 _MIRRORS_SHARE, _WORK_SHARE = 0.4, 0.5  # of the time of closing; the logs have the rest
 _LOG_CLOSE_S = 10.0
 _SHIPPING_SHARE = 0.8  # of the time between the stop of the workers and the end
+_DUE_SHARE = 0.75  # of the most open calls; the rest is for callers at other addresses
 Rows = Annotated[int, Field(ge=1, le=1_000_000)]
 _ONLY_ON = {  # settings that act on the other front only
     Front.ENVOY: frozenset({"listeners", "most_unread_calls"}),
@@ -160,6 +161,11 @@ class RouterSettings(AccessSettings):
     def last_shipping_s(self) -> float:
         """The limit on shipping the last files, after the stop of the workers."""
         return _SHIPPING_SHARE * (self.termination_s - self.stop_limit_s)
+
+    @property
+    def most_due_calls(self) -> int:
+        """The most calls of one address behind Envoy whose message has not arrived."""
+        return int(self.most_open_calls * _DUE_SHARE)
 
     @property
     def supervisor_address(self) -> str:

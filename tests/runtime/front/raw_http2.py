@@ -61,8 +61,11 @@ class RawCaller:
 
 
 @contextmanager
-def raw_caller(port: int) -> Iterator[RawCaller]:
-    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as connection:
+def raw_caller(port: int, *, source: str = "127.0.0.1") -> Iterator[RawCaller]:
+    """Yield a caller whose address is `source`."""
+    with socket.create_connection(
+        ("127.0.0.1", port), timeout=LIMIT_S, source_address=(source, 0)
+    ) as connection:
         yield RawCaller(connection)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.runtime.front.sample_settings import sample_secrets, sample_transport
-from tests.runtime.front.samples import MOST_BYTES, SERVICE, SampleService
+from tests.runtime.front.samples import MOST_BYTES, MOST_DUE_CALLS, SERVICE, SampleService
 from understudy.runtime.exit_codes import OK, USAGE
 from understudy.runtime.front.embedded_process import EmbeddedProcess, OpenServer
 from understudy.runtime.front.embedding import Embedding
@@ -32,7 +32,7 @@ async def _main(embedding: Embedding, open_server: OpenServer) -> int:
     grace_s = float(embedding.arguments["grace_s"])
     secrets = sample_secrets(embedding.arguments["folder"])
     async with secrets_kept(sample_transport().files, secrets):
-        return await serve(open_server(MOST_BYTES), stop, grace_s=grace_s)
+        return await serve(open_server(MOST_BYTES, MOST_DUE_CALLS), stop, grace_s=grace_s)
 
 
 application = EmbeddedProcess(_main)

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+from grpc_reflection.v1alpha import reflection
+
 from tests.runtime.front.sample_application import serve
 from tests.runtime.front.sample_settings import sample_secrets, sample_transport
 from tests.runtime.front.samples import MOST_BYTES, SERVICE
@@ -30,7 +32,11 @@ def sample_front(
         admin_socket=f"{folder}/envoy.sock",
         application="tests.runtime.front.sample_application:application",
         module_file=module_file,
-        stream_paths=[f"/{HEALTH}/Watch", *(f"/{SERVICE}/{name}" for name in STREAMS)],
+        stream_paths=[
+            f"/{HEALTH}/Watch",
+            f"/{reflection.SERVICE_NAME}/ServerReflectionInfo",
+            *(f"/{SERVICE}/{name}" for name in STREAMS),
+        ],
         most_calls=MOST_CALLS,
         most_streams=64,
         most_connections=1_024,

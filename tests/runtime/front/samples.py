@@ -12,6 +12,7 @@ from understudy.runtime.grpc_errors import abort_with
 
 SERVICE = "sample.Service"
 MOST_BYTES = 64 * 1024
+MOST_DUE_CALLS = 6  # of one address
 Context = grpc.aio.ServicerContext[Any, Any]
 ODD_TEXT = "100 % of it: Zürich\n日本 \x01"
 

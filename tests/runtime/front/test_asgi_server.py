@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.runtime.front.exchange import GRPC, Exchange, asked
-from tests.runtime.front.samples import MOST_BYTES, SERVICE, Context, SampleService
+from tests.runtime.front.samples import MOST_BYTES, MOST_DUE_CALLS, SERVICE, Context, SampleService
 from tests.virtual_time import run_on_virtual_time, turns
 from understudy.runtime.front.asgi_server import AsgiServer
 from understudy.runtime.front.frames import frame, joined_frames
@@ -26,7 +26,7 @@ MIRROR = f"/{SERVICE}/MirrorByWriting"
 
 def sample_server() -> tuple[AsgiServer, SampleService]:
     service = SampleService()
-    server = AsgiServer(most_message_bytes=MOST_BYTES)
+    server = AsgiServer(most_message_bytes=MOST_BYTES, most_due_calls=MOST_DUE_CALLS)
     server.add_generic_rpc_handlers((service.handlers(),))
     return server, service
 
@@ -181,7 +181,7 @@ async def test_an_exception_that_leaves_a_handler_is_internal_and_never_ok(
     async def fail(_request: bytes, _context: Context) -> bytes:
         raise error
 
-    server = AsgiServer(most_message_bytes=MOST_BYTES)
+    server = AsgiServer(most_message_bytes=MOST_BYTES, most_due_calls=MOST_DUE_CALLS)
     method: Any = grpc.unary_unary_rpc_method_handler(fail)
     handler = grpc.method_handlers_generic_handler("a.Service", {"Fail": method})
     server.add_generic_rpc_handlers((handler,))
@@ -197,7 +197,7 @@ async def test_an_answer_that_is_no_bytes_is_internal() -> None:
     async def forget(_request: bytes, _context: Context) -> None:
         return None
 
-    server = AsgiServer(most_message_bytes=MOST_BYTES)
+    server = AsgiServer(most_message_bytes=MOST_BYTES, most_due_calls=MOST_DUE_CALLS)
     method: Any = grpc.unary_unary_rpc_method_handler(forget)
     handler = grpc.method_handlers_generic_handler("a.Service", {"Forget": method})
     server.add_generic_rpc_handlers((handler,))
@@ -248,6 +248,43 @@ async def test_a_message_that_does_not_arrive_ends_its_call(parts: tuple[bytes, 
     assert call.grpc_status[0] == number_of(Code.DEADLINE_EXCEEDED)
     assert "within 30 s" in call.grpc_status[1]
     assert 30 <= asyncio.get_running_loop().time() <= 32
+    await server.stop(None)
+
+
+@pytest.mark.virtual_time
+async def test_the_oldest_calls_without_a_message_end_if_an_address_has_too_many() -> None:
+    server, _ = sample_server()
+    calls = [Exchange(ECHO) for _ in range(MOST_DUE_CALLS + 2)]
+    running = [asyncio.ensure_future(call.answered_by(server)) for call in calls]
+    elsewhere = Exchange(ECHO)
+    elsewhere.scope["client"] = ("127.0.0.2", 4711)
+    waiting = asyncio.ensure_future(elsewhere.answered_by(server))
+
+    await asyncio.wait(running[:2])
+    await asyncio.sleep(1)
+
+    for call in calls[:2]:
+        assert call.grpc_status[0] == number_of(Code.UNAVAILABLE)
+    assert not any(each.done() for each in (*running[2:], waiting))
+    for call in (*calls[2:], elsewhere):
+        call.give(frame(b"late"))
+    await asyncio.gather(*running, waiting)
+    assert {call.body for call in (*calls[2:], elsewhere)} == {frame(b"late")}
+    await server.stop(None)
+
+
+@pytest.mark.virtual_time
+async def test_a_burst_whose_messages_follow_loses_no_call() -> None:
+    server, _ = sample_server()
+    calls = [Exchange(ECHO) for _ in range(4 * MOST_DUE_CALLS)]
+    running = [asyncio.ensure_future(call.answered_by(server)) for call in calls]
+    await asyncio.sleep(0.06)  # one look
+
+    for call in calls:
+        call.give(frame(b"a"))
+    await asyncio.gather(*running)
+
+    assert {call.body for call in calls} == {frame(b"a")}
     await server.stop(None)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from tests.runtime.front.fronts import FRONTS, LIMIT_S, ServedFront, served_front, unary
 from tests.runtime.front.samples import MOST_BYTES, ODD_TEXT, SERVICE
+from understudy.runtime.serving import MOST_REFLECTIONS
 
 Code = grpc.StatusCode
 
@@ -204,6 +205,27 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
     (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=LIMIT_S)
 
     assert SERVICE in {each.name for each in answer.list_services_response.service}
+
+
+def test_idle_reflections_are_limited(channel: grpc.Channel) -> None:
+    """Each would hold a place of other streams for as long as its caller wants."""
+    reflect: Any = channel.stream_stream(f"/{reflection.SERVICE_NAME}/ServerReflectionInfo")
+    ends: queue.Queue[Any] = queue.Queue()
+    is_over = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        is_over.wait(LIMIT_S)
+        yield from ()
+
+    calls = [reflect(silence(), timeout=LIMIT_S) for _ in range(MOST_REFLECTIONS + 1)]
+    for call in calls:
+        call.add_done_callback(ends.put)
+    refused = ends.get(timeout=LIMIT_S)
+    is_over.set()
+    codes = sorted(call.code().name for call in calls)
+
+    assert refused.code() is Code.RESOURCE_EXHAUSTED
+    assert codes == ["OK"] * MOST_REFLECTIONS + ["RESOURCE_EXHAUSTED"]
 
 
 def test_a_stream_of_answers_arrives_in_order(channel: grpc.Channel) -> None:

@@ -29,8 +29,9 @@ from tests.runtime.front.fronts import (
 )
 from tests.runtime.front.raw_http2 import raw_caller
 from tests.runtime.front.sample_worker import MOST_CALLS
-from tests.runtime.front.samples import SERVICE
+from tests.runtime.front.samples import MOST_DUE_CALLS, SERVICE
 from understudy.runtime.free_port import free_port
+from understudy.runtime.front.frames import frame
 from understudy.runtime.supervision.python_command import bound_python_command
 
 Code = grpc.StatusCode
@@ -109,6 +110,26 @@ def test_calls_of_paths_that_are_no_ascii_hold_no_place_of_others(
             caller.wait_until_answered(call)
 
         assert unary(channel, "Echo")(b"a") == b"a"
+
+
+@pytest.mark.fault
+def test_calls_without_their_message_leave_places_to_callers_at_other_addresses(
+    front: ServedFront,
+) -> None:
+    """Headers alone cost their caller nothing, and each holds a place of the cap for up to 30 s."""
+    with raw_caller(front.port, source="127.0.0.2") as caller:
+        path = f"/{SERVICE}/Echo".encode()
+        begun = [caller.begin(path) for _ in range(MOST_CALLS)]
+        surplus = MOST_CALLS - MOST_DUE_CALLS
+        for call in begun[:surplus]:
+            caller.wait_until_answered(call)
+
+        with grpc.insecure_channel(front.address) as channel:
+            others = unary(channel, "Echo")(b"a")
+        caller.end(begun[-1], frame(b"late"))
+        caller.wait_until_answered(begun[-1])
+
+    assert others == b"a"
 
 
 def test_a_caller_that_speaks_no_http2_is_cut_off(front: ServedFront) -> None:

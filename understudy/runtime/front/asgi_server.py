@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from understudy.runtime.front.context import AsgiContext, CallEnd
+from understudy.runtime.front.due_calls import DueCalls
 from understudy.runtime.front.frames import ACCEPTED_ENCODINGS, Refusal, frame, too_large
 from understudy.runtime.front.methods import Method, MethodTable
 from understudy.runtime.front.requests import Head, NotGrpc, Receive, RequestReader, read_head
@@ -31,6 +32,7 @@ _ENDS = {
     CallEnd.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
     CallEnd.GONE: grpc.StatusCode.CANCELLED,
     CallEnd.SLOW: grpc.StatusCode.DEADLINE_EXCEEDED,
+    CallEnd.CROWDED: grpc.StatusCode.UNAVAILABLE,
     CallEnd.SHUTDOWN: grpc.StatusCode.UNAVAILABLE,
 }
 _log = structlog.get_logger()
@@ -39,8 +41,10 @@ _log = structlog.get_logger()
 class AsgiServer:
     """Answers the requests of an ASGI server that speaks HTTP/2, with trailers."""
 
-    def __init__(self, *, most_message_bytes: int) -> None:
+    def __init__(self, *, most_message_bytes: int, most_due_calls: int) -> None:
+        """`most_due_calls`: of one address, whose one message has not arrived; see `DueCalls`."""
         self._most_bytes = most_message_bytes
+        self._due = DueCalls(most_due_calls)
         self._methods = MethodTable()
         self._open: dict[AsgiContext, RequestReader] = {}
         self._were_open: set[AsgiContext] = set()  # at the last look
@@ -69,6 +73,7 @@ class AsgiServer:
             for context in tuple(self._open):
                 context.cancel(CallEnd.SHUTDOWN)
             await self._until_idle()
+        self._due.stop()
         if self._look is not None:
             self._look.cancel()
 
@@ -120,7 +125,10 @@ class AsgiServer:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")  # as gRPC says
         reader = RequestReader(receive, context, head.encoding, self._most_bytes)
         self._open[context] = reader
-        request = method.messages(reader) if method.takes_stream else await reader.only()
+        if method.takes_stream:
+            request: Any = method.messages(reader)
+        else:
+            request = await self._only_message(reader, context)
         if method.answers_stream:
             await self._stream(method, request, context, send)
             return None
@@ -129,6 +137,13 @@ class AsgiServer:
             refusal = too_large(f"{len(message)} bytes to send", self._most_bytes)
             await context.abort(refusal.code, refusal.why)
         return frame(message)
+
+    async def _only_message(self, reader: RequestReader, context: AsgiContext) -> bytes:
+        self._due.enter(context)
+        try:
+            return await reader.only()
+        finally:
+            self._due.leave(context)
 
     async def _stream(self, method: Method, request: Any, context: AsgiContext, send: Send) -> None:
         context.writer = StreamWriter(send, lambda: context.cancel(CallEnd.GONE))

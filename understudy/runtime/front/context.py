@@ -24,6 +24,7 @@ class CallEnd(Enum):
     DEADLINE = "the deadline has passed"
     GONE = "the caller has disconnected"
     SLOW = "the request has not arrived within 30 s"
+    CROWDED = "the request has not arrived, as those of too many calls of its address"
     SHUTDOWN = "the server is shutting down"
 
 

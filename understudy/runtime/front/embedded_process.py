@@ -19,7 +19,8 @@ from understudy.runtime.front.envoy_server import EnvoyServer
 from understudy.runtime.front.requests import Receive
 from understudy.runtime.front.stream_writer import Send
 
-OpenServer = Callable[[int], EnvoyServer]  # of the most bytes of a message
+# Of the most bytes of a message, and the most calls of one address whose message has not arrived.
+OpenServer = Callable[[int, int], EnvoyServer]
 Main = Callable[[Embedding, OpenServer], Awaitable[int]]
 _log = structlog.get_logger()
 
@@ -46,8 +47,10 @@ class EmbeddedProcess:
         admin = EnvoyAdmin(embedding.admin_socket)
         may_listen = asyncio.Event()
 
-        def open_server(most_message_bytes: int) -> EnvoyServer:
-            self._calls = AsgiServer(most_message_bytes=most_message_bytes)
+        def open_server(most_message_bytes: int, most_due_calls: int) -> EnvoyServer:
+            self._calls = AsgiServer(
+                most_message_bytes=most_message_bytes, most_due_calls=most_due_calls
+            )
             return EnvoyServer(self._calls, admin, may_listen.set)
 
         running = asyncio.ensure_future(self._run(embedding, open_server))
