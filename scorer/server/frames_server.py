@@ -97,7 +97,7 @@ async def serving_frames(path: Path, server: FramesServer) -> AsyncIterator[None
 
 
 class _Connection(OwnUserProtocol):
-    """One connection. It is not read while too much is open, or while its peer does not read.
+    """One connection. It is not read while too much is open or waits, or while its peer does not read.
 
     One request is taken in each turn of the event loop, so that other connections, calls and health
     checks are served in between.
@@ -136,6 +136,8 @@ class _Connection(OwnUserProtocol):
         self._reader.feed(received)
         if self._next is None:
             self._take_request()
+        else:  # what has arrived waits for its turns: small requests would gather without a bound
+            self._pause()
 
     def pause_writing(self) -> None:
         self._is_unread = True
@@ -159,8 +161,7 @@ class _Connection(OwnUserProtocol):
         if self._is_ending:
             return
         if self._is_unread or not self._open.has_room:
-            self.transport.pause_reading()
-            self._is_paused = True
+            self._pause()
             return
         try:
             request = self._reader.next_message()
@@ -175,6 +176,10 @@ class _Connection(OwnUserProtocol):
         elif self._is_paused:
             self._is_paused = False
             self.transport.resume_reading()
+
+    def _pause(self) -> None:
+        self.transport.pause_reading()
+        self._is_paused = True
 
     def _start_answer(self, request: bytes) -> None:
         answer = self._answer(request)

@@ -220,6 +220,25 @@ async def test_connections_beyond_the_limit_are_closed(doubler: Path, tmp_path: 
         assert not (await first.answer()).error_message
 
 
+async def test_requests_that_wait_for_their_turns_hold_their_sender_back(
+    doubler: Path, tmp_path: Path
+) -> None:
+    """One is taken in each turn of the loop, so small ones would arrive faster than they leave."""
+    flood = frame(b"\xff") * (4 << 20)
+    async with (
+        open_service(doubler, tmp_path) as served,
+        frames_client(served.frames_path) as client,
+        asyncio.timeout(WITHIN_S),
+    ):
+        await client.message()
+        client.writer.write(flood)
+        for _ in range(200):
+            await client.answer()
+        unsent = client.writer.transport.get_write_buffer_size()
+
+    assert unsent > len(flood) / 2
+
+
 PIECES = st.lists(
     st.binary(max_size=64)
     | st.builds(frame, st.binary(max_size=32))
