@@ -39,6 +39,8 @@ from understudy.inference.frames import FRAMES_PROPERTY, VERSION, frame
 from understudy.oip import inference_pb2 as oip
 from understudy.runtime.transport.local_connections import connect_to
 
+_GREETING_SHARE = 0.25  # of a request's time, for a connection; the rest is left for gRPC
+_SILENCE_S = 1.0  # without another try, after a process that accepted and said nothing
 _log = structlog.get_logger()
 
 
@@ -58,6 +60,7 @@ class FramesScorer:
         self._noted: Hop | None = None  # not asked yet
         self._connection: FramesConnection | None = None
         self._one_connects = asyncio.Lock()
+        self._silent_until_s = 0.0  # on the loop's clock
         self._encoder = RequestEncoder()
         self._numbers = count()
 
@@ -105,17 +108,17 @@ class FramesScorer:
     ) -> oip.ModelStreamInferResponse:
         try:
             async with TimeLimit(timeout_s):
-                return await self._ask(request_id, request, spec)
+                return await self._ask(request_id, request, spec, timeout_s * _GREETING_SHARE)
         except TimeoutError as error:
             raise DeadlinePassedError("the scorer answered") from error
 
     async def _ask(
-        self, request_id: str, request: bytes, spec: VersionSpec
+        self, request_id: str, request: bytes, spec: VersionSpec, connects_s: float
     ) -> oip.ModelStreamInferResponse:
         """Return the answer to a request in its frame.
 
         Raises:
-            NoFramesError: no connection could be made.
+            NoFramesError: no connection could be made within `connects_s`, or a moment ago.
             OtherArtifactError: the process at the address did not load the artifact of `spec`.
             UnavailableError: the connection has ended without an answer.
             CorruptedError: the answer does not match the request.
@@ -125,7 +128,7 @@ class FramesScorer:
             with suppress(NotTakenError):  # it ended while idle; its scorer may be back
                 return await kept.ask(request_id, request)
         async with self._one_connects:
-            opened = self._kept(spec) or await self._connect(spec)
+            opened = self._kept(spec) or await self._connect_in_time(spec, connects_s)
         return await opened.ask(request_id, request)
 
     def _kept(self, spec: VersionSpec) -> FramesConnection | None:
@@ -133,6 +136,19 @@ class FramesScorer:
         if kept is None or not kept.is_open or kept.proven != spec.artifact_digest:
             return None
         return kept
+
+    async def _connect_in_time(self, spec: VersionSpec, connects_s: float) -> FramesConnection:
+        loop = asyncio.get_running_loop()
+        why = "it accepts connections and says nothing"
+        if loop.time() < self._silent_until_s:
+            raise NoFramesError(f"scorer {self.address}", why)
+        try:
+            async with TimeLimit(connects_s):
+                return await self._connect(spec)
+        except TimeoutError as error:
+            self._silent_until_s = loop.time() + _SILENCE_S
+            self._note(Hop.GRPC, why)
+            raise NoFramesError(f"scorer {self.address}", why) from error
 
     async def _connect(self, spec: VersionSpec) -> FramesConnection:
         """Return a connection to a process that has said that it loaded the artifact of `spec`."""

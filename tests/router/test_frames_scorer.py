@@ -167,12 +167,11 @@ async def test_no_request_goes_to_a_socket_of_another_user(tmp_path: Path) -> No
 
 
 @pytest.mark.fault
-async def test_a_process_that_accepts_and_says_nothing_costs_the_time_of_its_requests(
+async def test_behind_a_socket_that_accepts_and_says_nothing_requests_go_over_grpc(
     tmp_path: Path,
 ) -> None:
-    """As a stopped process does: the kernel accepts for it."""
+    """As when another program of the same user is at the path. It is tried again after a while."""
     async with hopped(Hop.FRAMES, tmp_path) as found:
-        assert found.frames is not None
         await found.stop()
         await found.start(over_frames=False)
         peers: list[Peer] = []
@@ -183,15 +182,41 @@ async def test_a_process_that_accepts_and_says_nothing_costs_the_time_of_its_req
 
         async with listening_at(tmp_path / "s.frames.sock", accept):
             asked = [
-                asyncio.ensure_future(found.scorer.infer(spec(1), ROWS, timeout_s=0.5))
+                asyncio.ensure_future(found.scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
                 for _ in range(3)
             ]
             await until(lambda: peers and peers[0].received)
-            skip(0.5)
-            ends = await asyncio.gather(*asked, return_exceptions=True)
+            skip(LONG_S / 4)
+            inferred = [*await asyncio.gather(*asked)]
+            inferred.append(await found.scorer.infer(spec(1), ROWS, timeout_s=LONG_S))
+            tried = len(peers)
+        await found.stop()
+        await found.start()
+        skip(1.0)
+        await found.scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+
+        assert found.scorer.hop is Hop.FRAMES
+    assert {tuple(each.scores.tolist()) for each in inferred} == {(0.25, 0.5, 0.75)}
+    assert tried == 1
+
+
+@pytest.mark.fault
+async def test_a_stopped_process_costs_the_time_of_its_requests(tmp_path: Path) -> None:
+    """The kernel accepts for it at both sockets, and nothing is sent twice."""
+    async with hopped(Hop.FRAMES, tmp_path) as found:
+        await found.scorer.infer(spec(1), ROWS, timeout_s=LONG_S)
+        found.process.may_answer.clear()
+        asked = [
+            asyncio.ensure_future(found.scorer.infer(spec(1), ROWS, timeout_s=0.5))
+            for _ in range(3)
+        ]
+        await until(lambda: len(found.process.requests) == 4)
+        skip(0.5)
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        found.process.may_answer.set()
 
     assert [type(end) for end in ends] == [DeadlinePassedError] * 3
-    assert not found.process.requests, "a request that may be run was sent again"
+    assert len(found.process.requests) == 4, "a request that may be run was sent again"
 
 
 async def test_requests_that_the_scorer_did_not_read_are_sent_again(tmp_path: Path) -> None:
