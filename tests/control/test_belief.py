@@ -61,6 +61,18 @@ def test_a_state_is_remembered_as_it_was_received(tmp_path: Path) -> None:
     assert pb.Snapshot.FromString(content) == message
 
 
+def test_a_state_that_cannot_be_kept_leaves_no_file(tmp_path: Path) -> None:
+    """Each start of a process would leave another one, and take the room that the next needs."""
+    path = tmp_path / "state"
+    path.mkdir()
+
+    with capture_logs() as lines:
+        believing(OURS, path)
+
+    assert list(tmp_path.iterdir()) == [path]
+    assert lines[-1]["event"] == "snapshot_not_remembered"
+
+
 def test_a_refused_state_is_not_remembered(tmp_path: Path) -> None:
     belief = believing(OURS, tmp_path / "s.pb")
 

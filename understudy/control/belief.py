@@ -1,6 +1,7 @@
 """The state that a router or scorer host has in effect, remembered across its restarts."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -111,3 +112,5 @@ def _write(path: Path, content: bytes) -> None:
     except OSError:
         # Storing the snapshot helps the next start; a failure must not stop this process.
         _log.exception("snapshot_not_remembered", path=str(path))
+        with suppress(OSError):  # each start has another name, and a full disk no room for them
+            scratch.unlink(missing_ok=True)
