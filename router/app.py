@@ -32,7 +32,7 @@ from router.pipeline import Pipeline, PipelinePorts, open_pipeline
 from router.ports import Clocks
 from router.revision.live_models import LiveModels
 from router.settings import RouterSettings
-from understudy.control.belief import Belief
+from understudy.control.belief import Belief, keep_remembered
 from understudy.control.registry_channel import RegistryChannel
 from understudy.control.registry_watch import follow, open_registry_channel
 from understudy.control.report_wire import belief_to_wire
@@ -194,7 +194,7 @@ async def _in_background(
     background = [
         tasks.create_task(_follow(channel, belief, router_id, models, first_snapshot)),
         tasks.create_task(_report(channel, belief, router_id, models)),
-        tasks.create_task(_remember_acting(belief, models)),
+        tasks.create_task(keep_remembered(belief, models.changed, models.in_effect)),
         tasks.create_task(models.sweep_forever()),
     ]
     if settings.io_nicer:
@@ -243,16 +243,9 @@ async def _follow(
     first_snapshot: asyncio.Event,
 ) -> None:
     async for snapshot in follow(channel, watcher=router_id, belief=belief):
-        belief.remember(await models.apply(snapshot))
+        await asyncio.to_thread(models.compile_new, snapshot)
+        await models.apply(snapshot)
         first_snapshot.set()
-
-
-async def _remember_acting(belief: Belief, models: LiveModels) -> None:
-    """Keep on disk which champions act, also if that changes without a snapshot."""
-    while True:
-        await models.acting.changed.wait()
-        models.acting.changed.clear()
-        belief.remember(models.in_effect())
 
 
 async def _report(

@@ -1,6 +1,6 @@
 """The champions that act in this router, for its registry and for its next start."""
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from router.decisions.effective import Effective
@@ -12,13 +12,13 @@ from understudy.domain.snapshots import Snapshot
 class ActingMemory:
     """One record per model, replaced when another version acts or for another reason."""
 
-    def __init__(self) -> None:
-        self.changed = asyncio.Event()  # cleared by its reader
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when another version acts, or for another reason."""
+        self._changed = changed
         self._records: dict[str, ActingChampion] = {}  # by model
 
-    def versions(self, model: str, snapshot: Snapshot) -> tuple[int, ...]:
-        """Return the versions of the model that acted last, here or as `snapshot` publishes."""
-        published = next((each for each in snapshot.acting if each.model == model), None)
+    def versions(self, model: str, published: ActingChampion | None) -> tuple[int, ...]:
+        """Return the versions of the model that acted last, here or as the registry publishes."""
         return remembered_versions(self._records.get(model), published)
 
     def note(self, deployment: Deployment, effective: Effective, *, now_ns: int) -> None:
@@ -38,7 +38,7 @@ class ActingMemory:
         )
         self._records[model] = acting_after(before, seen)
         if self._records[model] != before:
-            self.changed.set()
+            self._changed()
 
     def forget(self, model: str) -> None:
         self._records.pop(model, None)

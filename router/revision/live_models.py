@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 
 import structlog
 
@@ -17,11 +19,11 @@ from router.revision.acting_memory import ActingMemory
 from router.revision.first_answers import (
     FirstAnswers,
     UnprovenScorer,
-    reported_addresses,
     reported_scorers,
     reporting_hosts,
 )
 from router.revision.live_model import CompiledFrom, LiveModel, Shared
+from router.revision.model_facts import ModelFacts, facts_by_model
 from router.revision.open_scorers import OpenScorer, OpenScorers
 from router.revision.steady_versions import SteadyVersions
 from router.revision.sweep import Sweep
@@ -85,7 +87,8 @@ class LiveModels:
         self._is_closed = False
         self.snapshot: Snapshot | None = None  # in use; None before the first one
         self._in_effect = Snapshot("", 0)  # the same, but for deployments that were not compiled
-        self.acting = ActingMemory()
+        self.changed = asyncio.Event()  # what is in effect; cleared by its reader
+        self.acting = ActingMemory(self.changed.set)
         self.mirrors: dict[MirrorKey, MirrorQueue] = {}
         self.lineage: str | None = None  # of the snapshot in use; None before the first one
         self.sequence: int | None = None
@@ -93,8 +96,8 @@ class LiveModels:
     def __iter__(self) -> Iterator[LiveModel]:
         return iter(self.live.values())
 
-    async def apply(self, snapshot: Snapshot) -> Snapshot:
-        """Serve the snapshot, once its new scorers were asked; return the state that acts.
+    async def apply(self, snapshot: Snapshot) -> None:
+        """Serve the snapshot, once its new scorers were asked.
 
         A deployment that cannot be compiled keeps its old model, and acts in its old revision.
         """
@@ -112,11 +115,14 @@ class LiveModels:
             versions=[spec for each in not_applied for spec in each.specs],
         )
         self.lineage, self.sequence = snapshot.lineage, snapshot.sequence
-        self._plans.keep_only(
-            spec for each in self._inputs.values() for spec in (*each.specs, *snapshot.versions)
-        )
+        kept = (spec for each in self._inputs.values() for spec in each.specs)
+        self._plans.keep_only(chain(kept, snapshot.versions))
         await self._close_unused()
-        return self.in_effect()
+        self.changed.set()
+
+    def compile_new(self, snapshot: Snapshot) -> None:
+        """Compile the versions that were not seen before; in a thread, because wide ones take long."""
+        self._plans.compile_new(snapshot.versions)
 
     def in_effect(self) -> Snapshot:
         """Return the applied state, with the champions that act in this router now."""
@@ -125,12 +131,16 @@ class LiveModels:
     def _apply_all(self, snapshot: Snapshot) -> list[_Inputs]:
         """Compile the changed deployments; return the inputs of models that could not be replaced."""
         self._has_turned = False
-        specs = {spec.ref: spec for spec in snapshot.versions}
-        reported = reported_addresses(snapshot)
+        facts, foreign = facts_by_model(snapshot), self._first_answers.foreign()
         not_applied: list[_Inputs] = []
         for deployment in snapshot.deployments:
             try:
-                self._apply_one(deployment, specs, reported, snapshot)
+                self._apply_one(
+                    deployment,
+                    facts[deployment.model],
+                    snapshot,
+                    foreign=foreign.get(deployment.model, frozenset()),
+                )
             except UnderstudyError as error:
                 _log.error(
                     "revision_not_applied",
@@ -164,17 +174,19 @@ class LiveModels:
     def _apply_one(
         self,
         deployment: Deployment,
-        specs: dict[VersionRef, VersionSpec],
-        reported: dict[VersionRef, tuple[str, ...]],
+        facts: ModelFacts,
         snapshot: Snapshot,
+        *,
+        foreign: AbstractSet[int],
     ) -> None:
         model = deployment.model
         before = self.live.get(model)
         # A version that acts until its successor is ready may no longer be named.
-        known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)} | specs
-        said = {ref: each for ref, each in reported.items() if ref.model == model and ref in known}
+        known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)}
+        known |= facts.specs
+        said = {ref: each for ref, each in facts.addresses.items() if ref in known}
         of_model = {ref.number: each for ref, each in self._first_answers.proven(said).items()}
-        acting = self.acting.versions(model, snapshot)
+        acting = self.acting.versions(model, facts.acting)
         plans, unservable = self._plans.of(
             known[ref]
             for number in {*versions_to_run(deployment), *acting}
@@ -184,7 +196,7 @@ class LiveModels:
         effective = decide_effective(
             *(deployment, of_model.keys(), acting, unanswering, unservable),
             unproven={ref.number for ref in said},
-            foreign=self._first_answers.foreign(model),
+            foreign=foreign,
             unsteady=self._steady.held(model, of_model, unanswering),
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}

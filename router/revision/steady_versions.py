@@ -42,7 +42,7 @@ class SteadyVersions:
                     f"{steadiness.hold_s:g} s of answers"
                 )
                 self._hold(ref, losses, left_s)
-            else:
+            elif ref in self._held:
                 self._held -= {ref}
         return found
 

@@ -29,6 +29,11 @@ class VersionPlans:
                     unservable[spec.ref.number] = why
         return plans, unservable
 
+    def compile_new(self, specs: Iterable[VersionSpec]) -> None:
+        """Compile versions that were not seen before. Unlike the rest, it may run beside the event loop."""
+        for spec in specs:
+            self._plan(spec)
+
     def keep_only(self, specs: Iterable[VersionSpec]) -> None:
         """Forget the plans of all other versions, because versions come and go for years."""
         kept = {_key(spec) for spec in specs}

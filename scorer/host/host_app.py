@@ -96,7 +96,7 @@ async def _show_health(health: HealthSwitch, fleet: Fleet, stop: asyncio.Event) 
 async def _follow(channel: RegistryChannel, belief: Belief, fleet: Fleet, role: HostRole) -> None:
     async for snapshot in follow(channel, watcher=role.host_id, belief=belief):
         _apply(snapshot, fleet, role)
-        belief.remember(snapshot)
+        await asyncio.to_thread(belief.remember, snapshot)  # a disk may hang
 
 
 def _apply(snapshot: Snapshot, fleet: Fleet, role: HostRole) -> None:

@@ -1,11 +1,16 @@
 """The state that acts after a snapshot was applied."""
 
+import asyncio
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.router.samples import deployment, ready_processes, spec
 from tests.router.world import open_world, two_arms
+from tests.virtual_time import turns
+from understudy.control.belief import Belief, keep_remembered
 from understudy.domain.acting import WithheldReason
 from understudy.domain.deployments import Challenger, Fallback, Shadow
 from understudy.domain.features import FeatureRef
@@ -67,9 +72,11 @@ async def test_an_unservable_champion_leaves_the_former_one_in_its_place() -> No
     first = Snapshot("a test", 1, (deployment(),), (spec(1),), ready)
     second = Snapshot("a test", 2, (deployment(revision=2, champion=2),), (odd(2),), ready)
     async with open_world() as world:
-        before = await world.models.apply(first)
+        await world.models.apply(first)
+        before = world.models.in_effect()
 
-        in_effect = await world.models.apply(second)
+        await world.models.apply(second)
+        in_effect = world.models.in_effect()
 
         assert world.live().deployment.revision == 2
         assert world.live().effective.champion == 1
@@ -106,7 +113,8 @@ async def test_a_restarted_router_lets_the_version_act_that_acted_before() -> No
     after = replace(before, sequence=2, deployments=(replace(deployed, revision=2),))
     async with open_world() as world:
         await world.models.apply(before)
-        remembered = await world.models.apply(after)
+        await world.models.apply(after)
+        remembered = world.models.in_effect()
         assert world.live().effective.champion == 2
 
     async with open_world() as world:
@@ -115,3 +123,24 @@ async def test_a_restarted_router_lets_the_version_act_that_acted_before() -> No
         assert world.live().effective.champion == 2
         assert world.live().effective.champion_withheld is WithheldReason.NOT_READY
         assert world.models.in_effect().acting == remembered.acting
+
+
+async def test_a_disk_that_hangs_holds_up_no_call(tmp_path: Path) -> None:
+    remembered = tmp_path / "snapshot"
+    hanging = tmp_path / f"snapshot.{os.getpid()}"  # the scratch file
+    os.mkfifo(hanging)
+    async with open_world() as world, asyncio.TaskGroup() as tasks:
+        models = world.models
+        keeping = tasks.create_task(
+            keep_remembered(Belief(remembered), models.changed, models.in_effect)
+        )
+        await world.deploy(deployment(), ready={1: ["a"]}, specs=[spec(1)])
+        await turns()
+        assert not models.changed.is_set()  # it is being written
+
+        answer = await world.score("u1")
+
+        assert answer.served_by.version == 1
+        assert not remembered.exists()
+        assert await asyncio.to_thread(hanging.read_bytes)  # lets the write end
+        keeping.cancel()

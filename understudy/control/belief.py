@@ -1,6 +1,8 @@
 """The state that a router or scorer host has in effect, remembered across its restarts."""
 
+import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,13 +44,19 @@ class Belief:
                 sequence=self.snapshot.sequence,
             )
 
-    def take(self, message: registry_pb2.Snapshot) -> Snapshot | None:
+    def take(
+        self, message: registry_pb2.Snapshot, received: Snapshot | None = None
+    ) -> Snapshot | None:
         """Return the state to put into effect, or None if the received one is refused.
+
+        Args:
+            message: as a registry sent it.
+            received: the same, if it was read before.
 
         Raises:
             InvalidInputError, ValueError, KeyError: the message is not one that a registry sends.
         """
-        received = snapshot_from_wire(message)
+        received = received or snapshot_from_wire(message)
         judged = judge(self.snapshot, received)
         before = self.refusal
         if isinstance(judged, Refusal):
@@ -88,6 +96,22 @@ class Belief:
         if message is None:  # not as received: parts of an earlier state act
             message = snapshot_to_wire(acting)
         _write(self._remember_at, sealed(message.SerializeToString()))
+
+
+async def keep_remembered(
+    belief: Belief, changed: asyncio.Event, in_effect: Callable[[], Snapshot]
+) -> None:
+    """Keep on disk what is in effect, until cancelled; in a thread, since a disk may hang and calls must not.
+
+    Args:
+        belief: of this process.
+        changed: set when something else is in effect; cleared here.
+        in_effect: returns the latest state, which is the one that is kept.
+    """
+    while True:
+        await changed.wait()
+        changed.clear()
+        await asyncio.to_thread(belief.remember, in_effect())
 
 
 def _read(path: Path) -> tuple[Snapshot | None, bool]:

@@ -9,6 +9,7 @@ import structlog
 
 from understudy.control.belief import Belief
 from understudy.control.registry_channel import RegistryChannel, addresses_of
+from understudy.control.wire import snapshot_from_wire
 from understudy.domain.errors import InvalidInputError
 from understudy.domain.snapshots import LARGEST_SNAPSHOT_BYTES, Snapshot
 from understudy.registry.v1 import registry_pb2, registry_pb2_grpc
@@ -69,7 +70,9 @@ async def follow(
         call = stub.Watch(registry_pb2.WatchRequest(watcher=watcher))
         try:
             async for message in call:
-                accepted = belief.take(message.snapshot)
+                # In a thread: a state of a thousand models takes long, and calls must not wait.
+                received = await asyncio.to_thread(snapshot_from_wire, message.snapshot)
+                accepted = belief.take(message.snapshot, received)
                 if accepted is None and channel.has_others:
                     why = "state refused"
                     break

@@ -149,16 +149,17 @@ def with_deployments(
     described = {each.ref for each in snapshot.versions}
     if not put and needed <= described:
         return snapshot
-    served = {each.ref.model for each in snapshot.scorers}
+    lacking = needed - described
+    unserved = put.keys() - {each.ref.model for each in snapshot.scorers}
     return replace(
         snapshot,
         deployments=tuple(sorted(resulting, key=lambda each: each.model)),
         versions=(
             *snapshot.versions,
-            *(each for each in versions if each.ref in needed - described),
+            *(each for each in versions if each.ref in lacking),
         ),
         scorers=(
             *snapshot.scorers,
-            *(each for each in scorers if each.ref.model in put.keys() - served),
+            *(each for each in scorers if each.ref.model in unserved),
         ),
     )

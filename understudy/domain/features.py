@@ -118,6 +118,10 @@ class FeatureView:
     namespace: str = ""  # of the records in Aerospike; "" for that of the store's URL
     family: str = ""  # in one family of a view, with the features of that family alone
 
+    def __hash__(self) -> int:
+        """Of the name alone: views are keys for each of their features, of which some have thousands."""
+        return hash((self.name, self.version, self.family))
+
     def __str__(self) -> str:
         return f"{self.definition}/{self.family}" if self.family else self.definition
 
