@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.model import MODEL
-from benchmarks.refused_kinds import MIB, NO_MESSAGE, Kind, Shape
+from benchmarks.refused_kinds import MIB, NO_MESSAGE, Kind, Shape, unknown_field
 from understudy.registry.v1 import registry_pb2 as pb
 
 REGISTRY = "/understudy.registry.v1.RegistryService/"
@@ -47,6 +47,10 @@ def _changes() -> Sequence[Kind]:
     return (
         _kind("ChangeDeployment, 4,900 rules", many),
         _kind("ChangeDeployment, a reason of 8 MB", wordy),
+        Kind(
+            "registry: ChangeDeployment, an unknown field of 8 MB",
+            *(REGISTRY + "ChangeDeployment", unknown_field(8 * MIB - 64)),
+        ),
         Kind("registry: ChangeDeployment, no message", REGISTRY + "ChangeDeployment", NO_MESSAGE),
         Kind("registry: GetStatus, no message", REGISTRY + "GetStatus", NO_MESSAGE),
     )

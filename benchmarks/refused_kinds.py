@@ -12,12 +12,14 @@ import psutil
 from benchmarks.model import ENTITY, MODEL
 from benchmarks.request_path import SCORE_METHOD
 from understudy.control.identity import ACTOR_KEY
+from understudy.oip import inference_pb2 as oip
 from understudy.runtime.protobuf_bytes import varint
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 SCORING = "/understudy.scoring.v1.ScoringService/"
 MIB = 1 << 20
 _LARGE_BYTES = 64 << 10
+_INFER_METHOD = "/inference.GRPCInferenceService/ModelInfer"
 NO_MESSAGE = b"\x0a\x05abc"
 
 
@@ -136,6 +138,7 @@ def refused_by_router() -> Sequence[Kind]:
         Kind("Score, an output with a name of 4 MB", SCORE_METHOD, long_name),
         Kind("ScoreBatch, 2 M empty candidates", SCORING + "ScoreBatch", empty),
         Kind("RecordOutcomes, 10,000 without a label", SCORING + "RecordOutcomes", outcomes),
+        Kind("Score, an unknown field of 4 MB", SCORE_METHOD, unknown_field(4 * MIB - 64)),
         Kind("Score, no message", SCORE_METHOD, NO_MESSAGE),
         Kind("health, no message", "/grpc.health.v1.Health/Check", NO_MESSAGE),
         Kind(
@@ -145,7 +148,26 @@ def refused_by_router() -> Sequence[Kind]:
             Shape.STREAM,
         ),
         *_refused_messages(unknown),
+        *_refused_tensors(),
     )
+
+
+def _refused_tensors() -> Sequence[Kind]:
+    numbers = oip.InferTensorContents(int64_contents=[1] * (4 * MIB - 256))
+    flood = oip.ModelInferRequest.InferInputTensor(datatype="INT64", shape=[1], contents=numbers)
+    texts = oip.ModelInferRequest.InferInputTensor(name=ENTITY, datatype="BYTES", shape=[1])
+    lying = b"\xff\xff\xff\x7f" + b"x" * (4 * MIB - 256)  # a length of 2 GiB, and a text
+    requests = (
+        ("4 M packed numbers", oip.ModelInferRequest(model_name=MODEL, inputs=[flood])),
+        (
+            "a text of 4 MB that ends too early",
+            oip.ModelInferRequest(model_name=MODEL, inputs=[texts], raw_input_contents=[lying]),
+        ),
+    )
+    return [
+        Kind(f"ModelInfer, {name}", _INFER_METHOD, request.SerializeToString())
+        for name, request in requests
+    ]
 
 
 def _refused_messages(unknown: Mapping[str, pb.FeatureValue]) -> Sequence[Kind]:
@@ -162,6 +184,11 @@ def _refused_messages(unknown: Mapping[str, pb.FeatureValue]) -> Sequence[Kind]:
         )
         for name, body, messages in bodies
     ]
+
+
+def unknown_field(size: int) -> bytes:
+    """Return a message whose only field no kind of message has, of these bytes."""
+    return b"\xc2\x3e" + varint(size) + bytes(size)
 
 
 def batch_of(features: Mapping[str, pb.FeatureValue], *, sort: bool = False) -> bytes:

@@ -13,7 +13,7 @@ from understudy.domain.wire_counts import UNREADABLE, TooLong, TooMany, WireBoun
 from understudy.oip import inference_pb2 as oip
 from understudy.registry.v1 import registry_pb2
 from understudy.runtime.parsing import MOST_TEXT_BYTES, UNCOUNTED_BYTES, RequestForm
-from understudy.runtime.protobuf_bytes import length_delimited
+from understudy.runtime.protobuf_bytes import length_delimited, varint
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 MANY = 1 << 30
@@ -168,6 +168,29 @@ def test_a_text_is_refused_by_its_size_at_every_depth_before_it_is_parsed(path: 
 
     assert first_excess(received, most) == TooLong(path, too_long, MOST_TEXT_BYTES)
     assert first_excess(wrapped(path, b"x" * MOST_TEXT_BYTES), most) is None
+
+
+def test_an_unknown_field_is_refused_by_its_size_and_bytes_are_not() -> None:
+    unknown = b"\xc2\x3e"  # field 1,000, with a length
+    too_long, most = MOST_TEXT_BYTES + 1, RequestForm(pb.ScoreRequest).bounds
+    chunk = registry_pb2.CheckVersionRequest(chunk=b"x" * too_long).SerializeToString()
+
+    assert first_excess(unknown + varint(too_long) + b"x" * too_long, most) == TooLong(
+        "field 1000", too_long, MOST_TEXT_BYTES
+    )
+    assert first_excess(unknown + varint(9) + b"x" * 9, most) is None
+    assert first_excess(chunk, RequestForm(registry_pb2.CheckVersionRequest).bounds) is None
+
+
+def test_a_long_run_of_packed_numbers_is_refused_by_its_size() -> None:
+    """Numbers have 10 bytes at most; counting those in 4 MB copied them twice."""
+    contents = oip.InferTensorContents(int64_contents=[-1] * 101)
+    tensor = oip.ModelInferRequest.InferInputTensor(contents=contents)
+    message = oip.ModelInferRequest(inputs=[tensor]).SerializeToString()
+    path = "inputs.contents.int64_contents"
+
+    assert first_excess(message, with_bound(INFER, path, 101)) is None
+    assert first_excess(message, with_bound(INFER, path, 100)) == TooMany(path, 100)
 
 
 def test_a_refused_text_is_named_with_its_size_and_is_not_shown() -> None:

@@ -38,6 +38,7 @@ class WireBounds:
     most: tuple[int, ...]  # of each path; UNCOUNTED for one text, which has a largest size only
     fields: CountedFields
     most_fields: int  # of any kind, at the levels that are read
+    most_unknown_bytes: int = ANY_SIZE  # of a field that is not among `fields`
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class TooMany:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A text of more bytes than it may have: parsing would copy it twice."""
+    """A text, or an unknown field, of more bytes than it may have: parsing would copy them."""
 
     path: str
     read_bytes: int
@@ -97,8 +98,15 @@ def _excess(  # noqa: C901, PLR0912 - one loop: calls would cost more than the r
             if size >= _CONTINUES:
                 size, at = _varint(received, at - 1)
             begin, at = at, at + size
-            if field is not None:
-                left[field.at] -= _entries(received, begin, at, field) if field.packed_bytes else 1
+            if field is None:
+                if size > bounds.most_unknown_bytes:
+                    return TooLong(f"field {tag >> 3}", size, bounds.most_unknown_bytes)
+            else:
+                left[field.at] -= (
+                    _entries(received, begin, at, field, left[field.at])
+                    if field.packed_bytes
+                    else 1
+                )
                 inner = field.inner
                 if size > field.most_bytes:
                     if field.texts is None:
@@ -176,8 +184,10 @@ def _after_field(received: bytes, at: int) -> tuple[int, int]:
     return tag, at + size
 
 
-def _entries(received: bytes, begin: int, end: int, field: CountedField) -> int:
-    """Return the number of entries of a packed run."""
+def _entries(received: bytes, begin: int, end: int, field: CountedField, most: int) -> int:
+    """Return the number of entries of a packed run, or one above `most` that is less."""
+    if (fewest := (end - begin) // _MOST_VARINT_BYTES) > most:
+        return fewest  # without a copy of them
     if field.packed_bytes > 1:
         return (end - begin) // field.packed_bytes
     return len(received[begin:end].translate(None, _CONTINUING))  # each varint has one last byte

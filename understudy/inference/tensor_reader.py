@@ -111,6 +111,8 @@ class TensorReader:
         at = 0
         while at + _LENGTH.size <= len(raw) and len(texts) < elements:
             end = at + _LENGTH.size + _LENGTH.unpack_from(raw, at)[0]
+            if end > len(raw):
+                break  # a slice would copy the rest, which is refused
             texts.append(raw[at + _LENGTH.size : end])
             at = end
         if at != len(raw) or len(texts) != elements:

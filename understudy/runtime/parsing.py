@@ -33,7 +33,7 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 MOST_ENTRIES = 10_000  # of a repeated or map field without a bound of its own
 MOST_FIELDS = 20_000  # of all kinds
-MOST_TEXT_BYTES = 64 * 1024  # of a text without a bound of its own
+MOST_TEXT_BYTES = 64 * 1024  # of a text without a bound of its own, and of an unknown field
 # A message of this size has at most half as many values: parsing it is cheaper than counting them.
 UNCOUNTED_BYTES = 16 * 1024
 _NO_BOUNDS: Mapping[str, int] = MappingProxyType({})
@@ -157,7 +157,8 @@ class _Counting:
         for named, known in ((self._most_entries, self._lists), (self._most_bytes, self._texts)):
             if strange := sorted(set(named) - known):
                 raise ValueError(f"paths: read {strange}; accepted: {sorted(known)} of {kind.name}")
-        return WireBounds(tuple(self._most), tuple(self._most.values()), fields, most_fields)
+        most = tuple(self._most.values())
+        return WireBounds(tuple(self._most), most, fields, most_fields, MOST_TEXT_BYTES)
 
     def _fields_of(self, kind: Any, prefix: str, *, within: tuple[str, ...]) -> CountedFields:
         """Return the fields of `kind` that are looked at, and remember their paths."""
@@ -202,10 +203,10 @@ class _Counting:
             self._texts.add(path)
             most_bytes = self._most_bytes.get(path, MOST_TEXT_BYTES)
             return {number | LENGTH_DELIMITED: CountedField(at, most_bytes=most_bytes)}
-        if not field.is_repeated:
-            return {}
         if field.type == FieldDescriptor.TYPE_BYTES:
             return {number | LENGTH_DELIMITED: CountedField(at)}
+        if not field.is_repeated:
+            return {}
         wire_type, packed_bytes = _WIRE_TYPE_AND_BYTES.get(field.type, (VARINT, 1))
         return {
             number | wire_type: CountedField(at),
