@@ -2,7 +2,8 @@
 
 import os
 import socket
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -113,20 +114,35 @@ async def _main(embedding: Embedding, open_server: OpenServer) -> int:
     worker = int(embedding.arguments["worker"])
     settings = load_settings(RouterSettings, {"listen": embedding.arguments["listen"]})
     configure_worker_logs(settings, worker)
-    if os.getppid() != int(embedding.arguments["parent_pid"]):
-        _log.error("worker_not_started", why="its supervising process has ended")
-        return UNAVAILABLE
-    stop = stop_on_blocked_signals(longest_s=settings.stop_limit_s)
-    # The process is the one that became Envoy, so the files have the same names.
-    async with secrets_kept(settings.callers_transport.files, _secrets(settings, worker)):
-        return await run_worker(
-            settings,
-            worker,
-            stop,
-            lambda _: nullcontext(
-                open_server(settings.largest_request_bytes, settings.most_due_calls)
-            ),
-        )
+    with _files_removed(settings, worker):
+        if os.getppid() != int(embedding.arguments["parent_pid"]):
+            _log.error("worker_not_started", why="its supervising process has ended")
+            return UNAVAILABLE
+        stop = stop_on_blocked_signals(longest_s=settings.stop_limit_s)
+        # The process is the one that became Envoy, so the files have the same names.
+        async with secrets_kept(settings.callers_transport.files, _secrets(settings, worker)):
+            return await run_worker(
+                settings,
+                worker,
+                stop,
+                lambda _: nullcontext(
+                    open_server(settings.largest_request_bytes, settings.most_due_calls)
+                ),
+            )
+
+
+@contextmanager
+def _files_removed(settings: RouterSettings, worker: int) -> Iterator[None]:
+    """Remove the files of this process at its end, one with a key among them.
+
+    The socket is still in use then; `EmbeddedProcess` removes it.
+    """
+    try:
+        yield
+    finally:
+        for path in settings.state_dir.resolve().glob(f"envoy-{worker}-{os.getpid()}.*"):
+            if path.suffix != ".sock":
+                path.unlink(missing_ok=True)
 
 
 application = EmbeddedProcess(_main)

@@ -24,7 +24,7 @@ from stack.processes import ROUTER
 from stack.router_books import read_books
 from stack.traffic import Traffic, open_traffic
 from tests.router.samples import MODEL, VIEW, ready_processes, spec
-from tests.router.scorer_stream import answering_each
+from tests.router.scorer_stream import serving_version
 from tests.stack.waiting import until
 from understudy.control import wire
 from understudy.control.sealed_state import sealed
@@ -37,9 +37,7 @@ from understudy.inference.request_parameters import trace_of_parameters
 from understudy.oip import inference_pb2 as oip
 from understudy.router.v1 import router_pb2
 from understudy.runtime.free_port import free_port
-from understudy.runtime.front.grpc_server import open_server
 from understudy.runtime.supervision.supervisor import ProcessSpec, Supervisor
-from understudy.runtime.transport.transport import LOCAL
 
 NODE = "aerospike"
 PATIENT_S = 120.0  # for limits that must not be reached in a test
@@ -58,7 +56,7 @@ class ServedScorer:
         self.address = ""
         self.takes_s = 0.0  # for each batch, however many are in flight
         self.fails = False
-        self.batches = 0
+        self.batches = self.batches_over_frames = self.rows = 0
         self.traces: list[TraceContext | None] = []  # of each batch
         self._answers_left: int | None = None  # before it hangs by itself
         self._is_well = asyncio.Event()
@@ -76,6 +74,10 @@ class ServedScorer:
         self._answers_left = None
         self._is_well.set()
 
+    async def infer_over_frames(self, body: bytes) -> bytes:
+        self.batches_over_frames += 1
+        return await self.infer(body)
+
     async def infer(self, body: bytes) -> bytes:
         request = oip.ModelInferRequest.FromString(body)
         self.batches += 1
@@ -92,6 +94,7 @@ class ServedScorer:
         await asyncio.sleep(self.takes_s)  # the fault itself
         await self._is_well.wait()
         rows = np.frombuffer(request.raw_input_contents[0], "<f4").reshape(-1, len(VIEW.features))
+        self.rows += len(rows)
         scores = rows[:, :1] * 10 + int(request.model_version) / 1000
         tensor = oip.ModelInferResponse.InferOutputTensor(
             name="score", datatype="FP32", shape=scores.shape
@@ -107,6 +110,7 @@ class RouterProcess:
     address: str
     root: Path
     supervisor: Supervisor
+    spec: ProcessSpec
 
     async def books(self) -> router_pb2.GetRouterStatusResponse:
         """Return the counts of its one worker."""
@@ -116,6 +120,10 @@ class RouterProcess:
     async def stop(self) -> None:
         """Send SIGTERM; return when it has ended."""
         await self.supervisor.stop(ROUTER)
+
+    async def start(self) -> None:
+        """Start it again after `stop`."""
+        await self.supervisor.start(self.spec)
 
 
 def open_patient_traffic(
@@ -157,7 +165,11 @@ async def open_router_process(
     if not features:
         features = f"lmdb:{root / 'features.lmdb'}"
         load_users(features)
-    async with Supervisor(root / "process-logs") as supervisor, serving(scorers):
+    sockets_in = root if settings.get("hop") == "frames" else None
+    async with (
+        Supervisor(root / "process-logs") as supervisor,
+        serving(scorers, sockets_in=sockets_in),
+    ):
         ready = {number: [each.address for each in group] for number, group in scorers.items()}
         usual = [spec(number) for number in scorers]
         _remember(root, deployment, usual if specs is None else specs, ready)
@@ -170,14 +182,13 @@ async def open_router_process(
             f"ROUTER_{name.upper()}": str(value)
             for name, value in {"log_ids": "unkeyed", **settings}.items()
         }
-        await supervisor.start(
-            ProcessSpec(
-                *(ROUTER, arguments, address, environment),
-                liveness_target=f"unix:{root / 'router.sock'}",
-                is_outlived=True,
-            )
+        process = ProcessSpec(
+            *(ROUTER, arguments, address, environment),
+            liveness_target=f"unix:{root / 'router.sock'}",
+            is_outlived=True,
         )
-        yield RouterProcess(address, root, supervisor)
+        await supervisor.start(process)
+        yield RouterProcess(address, root, supervisor, process)
 
 
 def load_users(store_url: str) -> None:
@@ -197,15 +208,17 @@ def load_users(store_url: str) -> None:
 
 
 @asynccontextmanager
-async def serving(scorers: Mapping[int, Sequence[ServedScorer]]) -> AsyncIterator[None]:
-    """Serve each scorer on a separate port; on leaving, none hangs."""
+async def serving(
+    scorers: Mapping[int, Sequence[ServedScorer]], *, sockets_in: Path | None = None
+) -> AsyncIterator[None]:
+    """Serve each scorer on a port, or at sockets for gRPC and frames; on leaving, none hangs."""
     everyone = [(number, each) for number, group in scorers.items() for each in group]
     async with AsyncExitStack() as resources:
-        for number, scorer in everyone:
-            server = await resources.enter_async_context(open_server())
-            server.add_generic_rpc_handlers((answering_each(scorer.infer, version=number),))
-            scorer.address = f"127.0.0.1:{LOCAL.bind(server, '127.0.0.1:0')}"
-            await server.start()
+        for place, (number, scorer) in enumerate(everyone):
+            answers = scorer.infer, scorer.infer_over_frames
+            socket = sockets_in / f"scorer-{place}.sock" if sockets_in else None
+            serving_one = serving_version(number, *answers, socket=socket)
+            scorer.address = await resources.enter_async_context(serving_one)
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.router.router_process import USERS, RouterProcess, ServedScorer, open_router_process
 from tests.router.samples import MODEL, deployment
+from tests.runtime.front.fronts import FRONTS
 from tests.stack.waiting import refuses_connections, until
 from understudy.domain.deployments import Challenger, Shadow
 from understudy.domain.errors import UnavailableError
@@ -24,8 +25,9 @@ CALLS = STREAMED = 24
 PATIENT_S = 60.0
 
 
+@pytest.mark.parametrize("front", FRONTS)
 async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
-    tmp_path: Path,
+    front: str, tmp_path: Path
 ) -> None:
     champion, challenger, shadow = ServedScorer(), ServedScorer(), ServedScorer()
     declared = deployment(challengers=(Challenger(2, 5_000),), shadows=(Shadow(3, 10_000),))
@@ -34,6 +36,7 @@ async def test_a_stop_loses_no_row_of_the_score_log_and_none_of_the_shadow_log(
             tmp_path,
             declared,
             {1: [champion], 2: [challenger], 3: [shadow]},
+            front=front,
             default_deadline_s=PATIENT_S,  # for the messages of a stream
             largest_deadline_s=PATIENT_S,
             scorer_timeout_s=PATIENT_S,

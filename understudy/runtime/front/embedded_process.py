@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -57,18 +58,21 @@ class EmbeddedProcess:
         listening = asyncio.ensure_future(may_listen.wait())
         await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
-            _end(running.result())  # before Envoy listens: it would only report a failed start
+            _end(
+                embedding, running.result()
+            )  # before Envoy listens: it would only report a failed start
         await send({"type": "lifespan.startup.complete"})
         shutdown = asyncio.ensure_future(receive())
         await asyncio.wait({running, shutdown}, return_when=asyncio.FIRST_COMPLETED)
         if not running.done():  # Envoy ends by itself, and has logged why: the port is in use, say
             running.cancel()
             await asyncio.wait({running})
-            _end(UNAVAILABLE)
+            _end(embedding, UNAVAILABLE)
         if running.result() != OK:
-            _end(running.result())
+            _end(embedding, running.result())
         await admin.quit()
         await shutdown
+        _remove_socket(embedding)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _run(self, embedding: Embedding, open_server: OpenServer) -> int:
@@ -89,7 +93,13 @@ def _take_over() -> Embedding:
     return embedding
 
 
-def _end(exit_code: int) -> None:
+def _remove_socket(embedding: Embedding) -> None:
+    """Remove Envoy's admin socket, which it leaves behind."""
+    Path(embedding.admin_socket).unlink(missing_ok=True)
+
+
+def _end(embedding: Embedding, exit_code: int) -> None:
     """End the process at once: Envoy would end it with an exit code of its own."""
+    _remove_socket(embedding)
     sys.stdout.flush()
     os._exit(exit_code)
