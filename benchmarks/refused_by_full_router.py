@@ -1,4 +1,4 @@
-"""Calls that a router refuses for want of room: in its gate, or among the streams of one address."""
+"""Calls that a router refuses for want of room: in its gate, in Envoy, or among one address's streams."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,21 +14,31 @@ from benchmarks.model import MODEL
 from benchmarks.refused_kinds import SCORING, Case, Kind, Shape, Target, batch_of
 from benchmarks.request_path import SCORE_METHOD, RequestPath, request_of
 from benchmarks.unread_callers import STREAMS_PER_CONNECTION, held_unread
+from understudy.runtime.front.choice import Front
 from understudy.scoring.v1 import scoring_pb2 as pb
 
 MOST_STREAMS = 64  # of one address, by default
 _FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
 _MOST_ROWS = 4
+_MOST_OPEN_CALLS = 8
 _HELD_S = 3_000.0  # longer than a measurement takes
 _SCORERS = "scorers"  # the name of the host's process
 
 
+_HOLDS_CALLS = {
+    "ROUTER_LARGEST_DEADLINE_S": str(_HELD_S),
+    "ROUTER_SCORER_TIMEOUT_S": str(_HELD_S),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SmallRouter:
-    """A router whose gate a few calls fill."""
+    """A router that a few calls fill."""
 
     name: str
     environment: Mapping[str, str]
+    most_calls: int
+    refusal: grpc.StatusCode = _FULL
 
 
 FULL_ROUTER = SmallRouter(
@@ -36,9 +46,19 @@ FULL_ROUTER = SmallRouter(
     {
         "ROUTER_LEAST_OUTSTANDING_ROWS": str(_MOST_ROWS),
         "ROUTER_MOST_OUTSTANDING_ROWS": str(_MOST_ROWS),
-        "ROUTER_LARGEST_DEADLINE_S": str(_HELD_S),
-        "ROUTER_SCORER_TIMEOUT_S": str(_HELD_S),
+        **_HOLDS_CALLS,
     },
+    _MOST_ROWS,
+)
+CAPPED_ROUTER = SmallRouter(
+    "capped-router",
+    {
+        "ROUTER_FRONT": Front.ENVOY.value,
+        "ROUTER_MOST_OPEN_CALLS": str(_MOST_OPEN_CALLS),
+        **_HOLDS_CALLS,
+    },
+    _MOST_OPEN_CALLS,
+    grpc.StatusCode.UNAVAILABLE,
 )
 
 
@@ -53,7 +73,20 @@ def refused_by_full_router(path: RequestPath, router: Target) -> Sequence[Case]:
         Kind("Score, full gate", SCORE_METHOD, request_of("u1").SerializeToString()),
         Kind("ExplainAssignment, full gate", SCORING + "ExplainAssignment", explained),
     )
-    return [Case(_full(kind), router, lambda: _full_gate(path, router)) for kind in kinds]
+    return [
+        Case(_refused_as_full(kind), router, lambda: _full(path, router, FULL_ROUTER))
+        for kind in kinds
+    ]
+
+
+def refused_by_capped_router(path: RequestPath, router: Target) -> Case:
+    """Return a call that Envoy refuses, before Python, while the scorers do not answer."""
+    kind = Kind(
+        "Score, full cap of Envoy",
+        *(SCORE_METHOD, request_of("u1").SerializeToString()),
+        status=CAPPED_ROUTER.refusal,
+    )
+    return Case(kind, router, lambda: _full(path, router, CAPPED_ROUTER))
 
 
 def unread_streams(router: Target, address: str) -> Case:
@@ -66,8 +99,8 @@ def unread_streams(router: Target, address: str) -> Case:
 
 
 @asynccontextmanager
-async def _full_gate(path: RequestPath, router: Target) -> AsyncIterator[None]:
-    """Fill the gate with calls that wait for stopped scorers, and let them end with the block.
+async def _full(path: RequestPath, router: Target, small: SmallRouter) -> AsyncIterator[None]:
+    """Fill the router with calls that wait for stopped scorers, and let them end with the block.
 
     The host stops first and continues last: it would replace scorers that do not answer it.
     """
@@ -78,10 +111,10 @@ async def _full_gate(path: RequestPath, router: Target) -> AsyncIterator[None]:
             process.suspend()
         try:
             # As many again: the router takes those that fill it, and refuses the others.
-            calls = [tasks.create_task(_status(router)) for _ in range(2 * _MOST_ROWS)]
-            for ended in islice(asyncio.as_completed(calls), _MOST_ROWS):
-                if (status := await ended) is not _FULL:
-                    raise LookupError(f"{router.name}: its gate is not full: {status}")
+            calls = [tasks.create_task(_status(router)) for _ in range(2 * small.most_calls)]
+            for ended in islice(asyncio.as_completed(calls), small.most_calls):
+                if (status := await ended) is not small.refusal:
+                    raise LookupError(f"{router.name}: it is not full: {status}")
             yield
         finally:
             for process in (*scorers, host):
@@ -94,5 +127,5 @@ async def _status(router: Target) -> grpc.StatusCode:
     return cast("grpc.StatusCode", await call.code())
 
 
-def _full(kind: Kind) -> Kind:
+def _refused_as_full(kind: Kind) -> Kind:
     return Kind(kind.name, kind.path, kind.body, kind.shape, _FULL)

@@ -8,7 +8,13 @@ from pathlib import Path
 import grpc
 import psutil
 
-from benchmarks.refused_by_full_router import FULL_ROUTER, refused_by_full_router, unread_streams
+from benchmarks.refused_by_full_router import (
+    CAPPED_ROUTER,
+    FULL_ROUTER,
+    refused_by_capped_router,
+    refused_by_full_router,
+    unread_streams,
+)
 from benchmarks.refused_by_registry import refused_by_registry
 from benchmarks.refused_kinds import Case, Target, refused_by_router
 from benchmarks.refused_while_full import MOST_UPLOADS, refused_by_full_registry
@@ -30,11 +36,11 @@ class Refusals:
 
 @asynccontextmanager
 async def open_refusals(folder: Path) -> AsyncIterator[Refusals]:
-    """Start a router, one with a small limit on its rows, a registry, and a server that reads nothing."""
+    """Start a router, two that a few calls fill, a registry, and a server that reads nothing."""
     async with open_request_path(folder) as path, AsyncExitStack() as channels:
         addresses = await _start_others(path, folder)
         pids = path.supervisor.pids()
-        router, full, registry, floor = [
+        router, full, capped, registry, floor = [
             Target(
                 name,
                 psutil.Process(pids[name]),
@@ -50,6 +56,7 @@ async def open_refusals(folder: Path) -> AsyncIterator[Refusals]:
                 *(Case(kind, router) for kind in refused_by_router()),
                 unread_streams(router, path.address),
                 *refused_by_full_router(path, full),
+                refused_by_capped_router(path, capped),
                 *(Case(kind, registry) for kind in refused_by_registry()),
                 *refused_by_full_registry(registry),
             ),
@@ -59,7 +66,10 @@ async def open_refusals(folder: Path) -> AsyncIterator[Refusals]:
 async def _start_others(path: RequestPath, folder: Path) -> dict[str, str]:
     """Start the servers beside the router; return the addresses of all by name."""
     registry, floor = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    full = await path.start_router_beside(FULL_ROUTER.name, FULL_ROUTER.environment)
+    small = {
+        each.name: await path.start_router_beside(each.name, each.environment)
+        for each in (FULL_ROUTER, CAPPED_ROUTER)
+    }
     directory = str(folder / "registry")
     await path.supervisor.start(
         ProcessSpec(
@@ -77,4 +87,4 @@ async def _start_others(path: RequestPath, folder: Path) -> dict[str, str]:
     await path.supervisor.start(
         ProcessSpec("floor", ("-m", "benchmarks.floor", floor), health_target=floor)
     )
-    return {"router": path.address, FULL_ROUTER.name: full, "registry": registry, "floor": floor}
+    return {"router": path.address, **small, "registry": registry, "floor": floor}

@@ -22,6 +22,7 @@ from benchmarks.measure import (
 )
 from benchmarks.request_path import CHAMPION, RequestPath, open_request_path, request_of
 from benchmarks.rows import Effort, Row, Scenario
+from understudy.client.error_details import details_of
 from understudy.scoring.v1 import scoring_pb2_grpc
 
 OVERLOAD_TIMES = 3
@@ -31,7 +32,6 @@ FAST_S = DEADLINE_S / 2
 _MOST_IN_FLIGHT = 8192  # over all connections: the load does not wait for answers
 _MANY_CONNECTIONS = 32  # against those of the peak: here each packet brings one call
 _PROBE_EVERY_S = 0.02
-_REFUSALS = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 
 @dataclass(slots=True)
@@ -105,8 +105,8 @@ async def _measure_flood(
         others_cpu_share=median_others_share(floods),
         note=(
             f"{share:.2f} of the peak ({_told(goodputs)}); {load.sent_per_s}/s asked of the "
-            f"generator, {median_rate(floods):.0f}/s ended (answered or refused), p99 "
-            f"{median_latency_s(floods, 99) * 1000:.0f} ms; {probes}; "
+            f"generator, {median_rate(floods):.0f}/s ended, {_refused_share(peaks, floods):.0%} of "
+            f"them refused, p99 {median_latency_s(floods, 99) * 1000:.0f} ms; {probes}; "
             "the generator shares the cores"
         ),
     )
@@ -141,7 +141,7 @@ async def _probe(stub: Any, entity_id: str, probes: Probes) -> None:
         await stub.Score(request_of(entity_id), timeout=DEADLINE_S)
         probes.answered_s.append(time.monotonic() - began_s)
     except grpc.aio.AioRpcError as error:
-        if error.code() in _REFUSALS:
+        if is_refusal(error):
             probes.refused_s.append(time.monotonic() - began_s)
         elif error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             probes.late += 1
@@ -149,16 +149,31 @@ async def _probe(stub: Any, entity_id: str, probes: Probes) -> None:
             probes.failed += 1
 
 
+def is_refusal(error: grpc.aio.AioRpcError) -> bool:
+    """Return whether the server said that it has not read the call.
+
+    A full gate and Envoy's cap give a time to try again; gRPC's own limit only cancels the call.
+    """
+    return details_of(error).retry_after_s is not None or error.code() is grpc.StatusCode.CANCELLED
+
+
 def _goodputs(peaks: Sequence[Measured], floods: Sequence[Measured]) -> list[float]:
     """Return answers per second in each flood, relative to the peak measured just before."""
-    frame_bytes = peaks[0].counted.answer_bytes / peaks[0].counted.requests
     return [
-        under.counted.answer_bytes
-        / frame_bytes
-        / under.counted.seconds
-        / over.counted.requests_per_s
+        _answers(under, over) / under.counted.seconds / over.counted.requests_per_s
         for under, over in zip(floods, peaks, strict=True)
     ]
+
+
+def _answers(flood: Measured, peak: Measured) -> float:
+    """Return the number of answers in a flood, by their bytes: a refusal has none."""
+    frame_bytes = peak.counted.answer_bytes / peak.counted.requests
+    return flood.counted.answer_bytes / frame_bytes
+
+
+def _refused_share(peaks: Sequence[Measured], floods: Sequence[Measured]) -> float:
+    ended = sum(each.counted.requests for each in floods)
+    return 1.0 - sum(map(_answers, floods, peaks)) / ended
 
 
 def _told(goodputs: Sequence[float]) -> str:
