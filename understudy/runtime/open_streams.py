@@ -8,9 +8,11 @@ from weakref import WeakValueDictionary
 
 from understudy.domain.errors import OverloadedError
 from understudy.runtime.open_requests import OpenBytes, OpenLimits, OpenRequests
+from understudy.runtime.stream_turns import StreamTurns
 
 Write = Callable[[bytes], Awaitable[None]]
 MOST_ID_CHARACTERS = 256  # of a request id; longer ones are refused, and not echoed
+MOST_MESSAGES_AT_ONCE = 2  # of all streams, in a turn of the event loop
 _RETRY_AFTER_MS = 1_000
 
 
@@ -48,6 +50,7 @@ class OpenStreams:
         self._by_caller: Counter[str] = Counter()
         # Gone with the last stream that has it.
         self._open_bytes: WeakValueDictionary[str, OpenBytes] = WeakValueDictionary()
+        self._turns = StreamTurns(MOST_MESSAGES_AT_ONCE)
         self._are_ending = False
 
     async def run(
@@ -64,7 +67,7 @@ class OpenStreams:
         self._streams.add(stream)
         self._by_caller[caller] += 1
         try:
-            await stream.run(requests, write)
+            await stream.run(self._turns.taking(requests), write)
         except BaseExceptionGroup as group:
             # Tasks of one call fail for the same reason: mostly that its caller disconnected
             # while an answer was written. gRPC is silent about that, if it notices.
