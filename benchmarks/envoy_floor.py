@@ -39,6 +39,7 @@ def main() -> None:
         most_connections=1_024,
         most_calls_per_connection=1_024,
         max_connection_age_s=3_600.0,
+        max_connection_idle_s=3_600.0,
     )
     become_envoy(files, front, folder / "envoy.json", {"response": response})
 

@@ -64,6 +64,7 @@ def become_envoy_worker(settings: RouterSettings, worker: int) -> NoReturn:
         most_connections=settings.most_connections,
         most_calls_per_connection=settings.most_calls_per_connection,
         max_connection_age_s=settings.max_connection_age_s,
+        max_connection_idle_s=settings.max_connection_idle_s,
         secrets=_secrets(settings, worker),
     )
     settings.state_dir.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import grpc
 
 from router.settings import RouterSettings
-from understudy.runtime.front.grpc_server import ServerGroup, open_server
+from understudy.runtime.front.grpc_server import ServerGroup, idle_limits, open_server
 from understudy.runtime.front.port import Server
 
 _SPARED_SHARE = 0.95  # of the most unread calls: below this none is cancelled
@@ -37,6 +37,7 @@ def _one_server(settings: RouterSettings) -> AbstractAsyncContextManager[grpc.ai
         max_allowed_incoming_connections=max(1, settings.most_connections // settings.listeners),
         max_concurrent_streams=settings.most_calls_per_connection,
         **_backlog(settings.most_unread_calls // settings.listeners),
+        **idle_limits(settings.max_connection_idle_s),
         max_connection_age_ms=round(settings.max_connection_age_s * 1000),
         # A stream does not see its connection's age, so it has its own age limit of the same length:
         # the last stream to begin may reach it, and then has as long as any call to finish.

@@ -98,6 +98,7 @@ class RouterSettings(AccessSettings):
         default=16 << 20, ge=1024, le=1 << 40
     )  # in all of its streams
     max_connection_age_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    max_connection_idle_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
 
     feature_slow_s: Seconds = 0.05  # a slower read counts as a failure
     feature_trip_after: int = Field(default=5, ge=1, le=1000)

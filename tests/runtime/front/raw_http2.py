@@ -44,6 +44,11 @@ class RawCaller:
                 return
         raise ConnectionError(f"the connection has ended without an answer to call {call}")
 
+    def wait_until_closed(self) -> None:
+        """Return when the server has closed the connection."""
+        for _ in self._frames():
+            pass
+
     def _frames(self) -> Iterator[tuple[int, int, int]]:
         """Yield kind, flags and stream of each frame that arrives."""
         while True:

@@ -14,13 +14,14 @@ from understudy.runtime.front.envoy_config import EnvoyFront, EnvoySecrets
 from understudy.runtime.front.envoy_files import EnvoyFiles, find_envoy_files
 from understudy.runtime.front.envoy_secrets import write_secrets
 from understudy.runtime.front.envoy_worker import become_envoy
-from understudy.runtime.front.grpc_server import open_server
+from understudy.runtime.front.grpc_server import idle_limits, open_server
 from understudy.runtime.health import SERVICE_NAME as HEALTH
 from understudy.runtime.lifecycle import run, stop_on_signals
 
 STREAMS = ("HoldStream", "Mirror", "MirrorByWriting")
 MOST_CALLS = 8
 STOP_LIMIT_S = 60.0
+MAX_IDLE_S = 3.0  # of a connection
 
 
 def sample_front(
@@ -42,6 +43,7 @@ def sample_front(
         most_connections=1_024,
         most_calls_per_connection=1_024,
         max_connection_age_s=300.0,
+        max_connection_idle_s=MAX_IDLE_S,
         secrets=secrets,
     )
 
@@ -62,7 +64,7 @@ def main() -> None:
 
 async def _serve_by_grpc(port: str, grace_s: str) -> int:
     stop: asyncio.Event = stop_on_signals(longest_s=STOP_LIMIT_S)
-    async with open_server(max_message_bytes=MOST_BYTES) as server:
+    async with open_server(max_message_bytes=MOST_BYTES, **idle_limits(MAX_IDLE_S)) as server:
         sample_transport().bind(server, f"127.0.0.1:{port}")
         return await serve(server, stop, grace_s=float(grace_s))
 

@@ -2,6 +2,7 @@
 
 import gzip
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from tests.runtime.front.fronts import FRONTS, LIMIT_S, ServedFront, served_front, unary
+from tests.runtime.front.raw_http2 import raw_caller
 from tests.runtime.front.samples import MOST_BYTES, ODD_TEXT, SERVICE
 from understudy.runtime.serving import MOST_REFLECTIONS
 
@@ -266,3 +268,26 @@ def test_a_message_above_the_limit_ends_a_stream(channel: grpc.Channel) -> None:
     error = failure_of(lambda: list(mirror(iter([bytes(MOST_BYTES + 1)]), timeout=LIMIT_S)))
 
     assert error.code() is Code.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_connection_without_a_call_is_closed(front: ServedFront, *, speaks: bool) -> None:
+    """Otherwise a few hundred of them would leave no room for callers."""
+    if speaks:
+        with raw_caller(front.port) as caller:
+            caller.wait_until_closed()
+    else:
+        with socket.create_connection(("127.0.0.1", front.port), timeout=LIMIT_S) as silent:
+            while silent.recv(4_096):  # the server may introduce itself
+                pass
+
+
+def test_an_idle_channel_connects_again_with_its_next_call(channel: grpc.Channel) -> None:
+    states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+    assert unary(channel, "Echo")(b"before") == b"before"
+    channel.subscribe(states.put)
+
+    while states.get(timeout=LIMIT_S) is not grpc.ChannelConnectivity.IDLE:
+        pass
+
+    assert unary(channel, "Echo")(b"after") == b"after"

@@ -54,6 +54,7 @@ class EnvoyFront:
     most_connections: int
     most_calls_per_connection: int
     max_connection_age_s: float
+    max_connection_idle_s: float  # without a call
     secrets: EnvoySecrets | None = None  # None: plaintext
 
 
@@ -134,7 +135,8 @@ def _connections(front: EnvoyFront) -> Config:
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
         },
         "common_http_protocol_options": {
-            "max_connection_duration": _seconds(front.max_connection_age_s)
+            "max_connection_duration": _seconds(front.max_connection_age_s),
+            "idle_timeout": _seconds(front.max_connection_idle_s),
         },
         "drain_timeout": _seconds(_GOAWAY_AFTER_S),
         "request_headers_timeout": _seconds(_HEADERS_WITHIN_S),

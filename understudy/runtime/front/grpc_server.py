@@ -15,6 +15,7 @@ STREAM_WINDOW_BYTES = 256 << 10  # sent by a caller before the application reads
 _FREE_S = 5.0  # all calls are cancelled
 _log = structlog.get_logger()
 _LEAST_PING_INTERVAL_MS = 5_000
+_MAX_IDLE_S = 300.0  # of a connection without a call: silent ones use up descriptors
 
 
 class ServerGroup:
@@ -75,6 +76,7 @@ async def open_server(
         # over loopback tens of megabytes, which it holds while the stream is not read.
         "http2.bdp_probe": 0,
         "http2.lookahead_bytes": STREAM_WINDOW_BYTES,
+        **idle_limits(_MAX_IDLE_S),
         **options,  # each name once: gRPC uses the first of two equal ones
     }
     server = grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in chosen.items()])
@@ -82,6 +84,16 @@ async def open_server(
         yield server
     finally:
         await _free(server)
+
+
+def idle_limits(seconds: float) -> dict[str, Any]:
+    """Return the limits on connections without a call, by channel argument.
+
+    gRPC tells the caller to connect again, which its channel does with its next call. The second limit is that of
+    connections that do not even begin to speak.
+    """
+    idle_ms = round(seconds * 1000)
+    return {"max_connection_idle_ms": idle_ms, "server_handshake_timeout_ms": idle_ms}
 
 
 async def _free(server: grpc.aio.Server) -> None:
