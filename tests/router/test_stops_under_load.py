@@ -54,7 +54,9 @@ _UNREAD = {
 class Callers:
     """Callers with several open calls on each of several connections, until these are refused."""
 
-    def __init__(self, channels: list[grpc.aio.Channel]) -> None:
+    def __init__(self, name: str, channels: list[grpc.aio.Channel]) -> None:
+        """`name`: begins the ids of their requests."""
+        self._name = name
         self.answered: list[str] = []  # request ids
         self.refused: Counter[str] = Counter()
         self.lost: list[str] = []
@@ -75,7 +77,7 @@ class Callers:
             request = pb.ScoreRequest(
                 model=MODEL,
                 entities={"user": USERS[number % len(USERS)]},
-                request_id=f"{os.getpid()}-{id(self)}-{number}",
+                request_id=f"{self._name}-{number}",
             )
             try:
                 answer = await stub.Score(request, timeout=PATIENT_S)
@@ -132,7 +134,8 @@ async def test_a_stop_loses_no_call_that_was_accepted(front: str, hop: str, tmp_
         for stop in range(ROUNDS):
             async with AsyncExitStack() as resources:
                 opened = [connection_to(router) for _ in range(CONNECTIONS)]
-                callers = Callers([await resources.enter_async_context(each) for each in opened])
+                channels = [await resources.enter_async_context(each) for each in opened]
+                callers = Callers(f"stop {stop}", channels)
                 calling = asyncio.ensure_future(callers.run())
                 await while_progress(until_answered(callers, 50 + 7 * stop))
                 await router.stop()
