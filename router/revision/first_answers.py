@@ -7,8 +7,7 @@ turns out to listen at its address.
 """
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -84,7 +83,6 @@ class FirstAnswers:
         self._tasks = tasks
         self._answered = answered
         self._proven: set[ReportedScorer] = set()
-        self._proven_at: Counter[tuple[VersionRef, str]] = Counter()  # the same, by address
         self._asking: dict[ReportedScorer, _Asking] = {}
 
     async def ask(self, reported: AbstractSet[ReportedScorer]) -> None:
@@ -101,7 +99,7 @@ class FirstAnswers:
     def ask_again(self, address: str) -> None:
         """Withdraw the proof of the scorer at an address until it answers again, in the background."""
         withdrawn = {each for each in self._proven if each.address == address}
-        self._withdraw(withdrawn)
+        self._proven -= withdrawn
         for scorer in withdrawn:
             self._begin(scorer)
         if withdrawn:
@@ -113,23 +111,13 @@ class FirstAnswers:
         asking.task = self._tasks.create_task(self._until_answered(scorer, asking), name=name)
         return asking
 
-    def proven(
-        self, reported: Mapping[VersionRef, Sequence[str]]
-    ) -> dict[VersionRef, tuple[str, ...]]:
-        """Return the addresses in `reported` that have answered; versions without one are left out."""
-        found = {
-            ref: tuple(each for each in addresses if (ref, each) in self._proven_at)
-            for ref, addresses in reported.items()
-        }
-        return {ref: addresses for ref, addresses in found.items() if addresses}
+    def proven(self) -> AbstractSet[tuple[VersionRef, str]]:
+        """Return the scorers that have answered, by version and address."""
+        return {(each.ref, each.address) for each in self._proven}
 
-    def foreign(self) -> Mapping[str, AbstractSet[int]]:
-        """Return, by model, the versions of which a scorer loaded another artifact."""
-        found: defaultdict[str, set[int]] = defaultdict(set)
-        for each in self.unproven():
-            if each.has_other_artifact:
-                found[each.scorer.ref.model].add(each.scorer.ref.number)
-        return found
+    def foreign(self) -> AbstractSet[VersionRef]:
+        """Return the versions of which a scorer loaded another artifact."""
+        return {each.scorer.ref for each in self.unproven() if each.has_other_artifact}
 
     def unproven(self) -> Iterator[UnprovenScorer]:
         for scorer, asking in self._asking.items():
@@ -150,7 +138,6 @@ class FirstAnswers:
                 await asyncio.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
             self._proven.add(scorer)
-            self._proven_at[scorer.ref, scorer.address] += 1
             del self._asking[scorer]
             self._answered()
         finally:
@@ -170,16 +157,8 @@ class FirstAnswers:
             return error
         return None
 
-    def _withdraw(self, scorers: AbstractSet[ReportedScorer]) -> None:
-        self._proven -= scorers
-        for scorer in scorers:
-            at = scorer.ref, scorer.address
-            self._proven_at[at] -= 1
-            if not self._proven_at[at]:
-                del self._proven_at[at]
-
     def _forget_all_but(self, reported: AbstractSet[ReportedScorer]) -> None:
-        self._withdraw(self._proven - reported)
+        self._proven &= reported
         for gone in self._asking.keys() - reported:
             if (task := self._asking.pop(gone).task) is not None:
                 task.cancel()

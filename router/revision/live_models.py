@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 
@@ -131,16 +130,11 @@ class LiveModels:
     def _apply_all(self, snapshot: Snapshot) -> list[_Inputs]:
         """Compile the changed deployments; return the inputs of models that could not be replaced."""
         self._has_turned = False
-        facts, foreign = facts_by_model(snapshot), self._first_answers.foreign()
+        facts = facts_by_model(snapshot, self._first_answers)
         not_applied: list[_Inputs] = []
         for deployment in snapshot.deployments:
             try:
-                self._apply_one(
-                    deployment,
-                    facts[deployment.model],
-                    snapshot,
-                    foreign=foreign.get(deployment.model, frozenset()),
-                )
+                self._apply_one(deployment, facts[deployment.model], snapshot)
             except UnderstudyError as error:
                 _log.error(
                     "revision_not_applied",
@@ -171,21 +165,13 @@ class LiveModels:
     async def close_scorers(self) -> None:
         await self._scorers.close_all_but(frozenset())
 
-    def _apply_one(
-        self,
-        deployment: Deployment,
-        facts: ModelFacts,
-        snapshot: Snapshot,
-        *,
-        foreign: AbstractSet[int],
-    ) -> None:
+    def _apply_one(self, deployment: Deployment, facts: ModelFacts, snapshot: Snapshot) -> None:
         model = deployment.model
         before = self.live.get(model)
         # A version that acts until its successor is ready may no longer be named.
         known = {each.version.spec.ref: each.version.spec for each in _lanes_of(before)}
         known |= facts.specs
-        said = {ref: each for ref, each in facts.addresses.items() if ref in known}
-        of_model = {ref.number: each for ref, each in self._first_answers.proven(said).items()}
+        of_model = {ref.number: each for ref, each in facts.addresses.items() if ref in known}
         acting = self.acting.versions(model, facts.acting)
         plans, unservable = self._plans.of(
             known[ref]
@@ -195,8 +181,8 @@ class LiveModels:
         unanswering = self._scorers.unanswering(of_model)
         effective = decide_effective(
             *(deployment, of_model.keys(), acting, unanswering, unservable),
-            unproven={ref.number for ref in said},
-            foreign=foreign,
+            unproven={ref.number for ref in facts.reported if ref in known},
+            foreign=facts.foreign,
             unsteady=self._steady.held(model, of_model, unanswering),
         )
         numbers = {*versions_to_run(deployment), effective.champion or deployment.champion}

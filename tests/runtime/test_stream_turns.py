@@ -35,7 +35,7 @@ class Reader:
             self._taken[self._number] += 1
 
     def stop_reading(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # no stream is told to end here
 
 
 async def endless() -> AsyncIterator[bytes]:

@@ -139,11 +139,11 @@ class AsgiServer:
         return frame(message)
 
     async def _only_message(self, reader: RequestReader, context: AsgiContext) -> bytes:
-        self._due.enter(context)
+        caller = self._due.enter(context)
         try:
             return await reader.only()
         finally:
-            self._due.leave(context)
+            self._due.leave(caller, context)
 
     async def _stream(self, method: Method, request: Any, context: AsgiContext, send: Send) -> None:
         context.writer = StreamWriter(send, lambda: context.cancel(CallEnd.GONE))

@@ -22,14 +22,16 @@ class DueCalls:
         self._by_caller: dict[str, dict[AsgiContext, bool]] = {}  # with each call: seen before
         self._look: asyncio.TimerHandle | None = None
 
-    def enter(self, context: AsgiContext) -> None:
-        calls = self._by_caller.setdefault(peer_of(context), {})
+    def enter(self, context: AsgiContext) -> str:
+        """Count a call in; return its caller, for `leave`."""
+        caller = peer_of(context)
+        calls = self._by_caller.setdefault(caller, {})
         calls[context] = False
         if len(calls) > self._most and self._look is None:
             self._look_later()
+        return caller
 
-    def leave(self, context: AsgiContext) -> None:
-        caller = peer_of(context)
+    def leave(self, caller: str, context: AsgiContext) -> None:
         calls = self._by_caller[caller]
         del calls[context]
         if not calls:

@@ -57,10 +57,8 @@ class EmbeddedProcess:
         running = asyncio.ensure_future(self._run(embedding, open_server))
         listening = asyncio.ensure_future(may_listen.wait())
         await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            _end(
-                embedding, running.result()
-            )  # before Envoy listens: it would only report a failed start
+        if running.done():  # before Envoy listens: it would only report a failed start
+            _end(embedding, running.result())
         await send({"type": "lifespan.startup.complete"})
         shutdown = asyncio.ensure_future(receive())
         await asyncio.wait({running, shutdown}, return_when=asyncio.FIRST_COMPLETED)
